@@ -1,0 +1,36 @@
+//! Running blocks and calls with revm.
+//!
+//! ```text
+//!  StateReader (plain state, state as of a block, a map)
+//!      │ misses
+//!  Overlay: all that was read or written since the batch began, and what each block changed
+//!      │ Database + DatabaseCommit
+//!  alloy-evm's block executor over revm ──> BlockOutcome { receipts, gas, requests, access list }
+//! ```
+//! The rules outside the interpreter (system calls, rewards, withdrawals, gas dimensions) are alloy-evm's; fork
+//! placement is `portico-chainspec`'s. This crate knows no table and no stage.
+
+mod block;
+mod call;
+mod environment;
+mod error;
+mod instructions;
+mod overlay;
+mod reader;
+mod senders;
+
+pub use alloy_evm::{EvmEnv, eth::EthEvm};
+pub use block::{Beneficiary, BlockInput, BlockOutcome, execute_block, spec_id, transaction_environment};
+pub use call::{CallError, CallOutcome, call};
+pub use environment::{BlockRules, block_environment};
+pub use error::ExecutionError;
+pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
+pub use reader::{EmptyState, ReadError, StateReader};
+pub use revm::context::TxEnv;
+pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
+
+/// A transaction as blocks hold it.
+pub type Transaction = portico_db::models::Transaction;
+
+/// A receipt without its bloom.
+pub type Receipt = portico_db::models::Receipt;

@@ -1,0 +1,402 @@
+//! State in memory above a reader: what was read and written since a batch began, and what each block changed.
+//!
+//! Accounts lie in one vector; revm gets an account's position as its id, so that a storage access costs one hash
+//! look-up, not two. Each account and slot remembers the last block that changed it, so that a block's first change
+//! of it, and no later one, records the value before.
+
+use alloy_consensus::constants::KECCAK_EMPTY;
+use alloy_primitives::{
+    Address, B256, U256,
+    map::{AddressMap, B256Map, HashMap, U256Map, hash_map::Entry},
+};
+use portico_db::models::{Account, AccountChange, StorageChange, TraceAddress};
+use portico_state::BlockChanges;
+use revm::{
+    Database, DatabaseCommit,
+    bytecode::Bytecode,
+    state::{Account as EvmAccount, AccountId, AccountInfo, EvmStorage},
+};
+
+use crate::{ReadError, StateReader, instructions::CallRecorder};
+
+/// No block has changed it.
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug, Clone)]
+struct Slot {
+    current: U256,
+    /// What the reader has.
+    base: U256,
+    changed_in: u64,
+}
+
+#[derive(Debug, Clone)]
+struct CachedAccount {
+    address: Address,
+    current: Option<Account>,
+    base: Option<Account>,
+    changed_in: u64,
+    slots: U256Map<Slot>,
+    /// Slots that are not in `slots` are zero, whatever the reader has.
+    storage_is_known: bool,
+    /// The reader's slots are gone: on writing, all of them go first.
+    wiped: bool,
+}
+
+/// State above a reader; see the module.
+#[derive(Debug)]
+pub struct Overlay<R> {
+    reader: R,
+    positions: AddressMap<u32>,
+    accounts: Vec<CachedAccount>,
+    codes: B256Map<Bytecode>,
+    new_codes: Vec<B256>,
+    block_hashes: HashMap<u64, B256>,
+    block_number: u64,
+    changed_accounts: Vec<(u32, Option<Account>)>,
+    changed_slots: Vec<(u32, U256, U256)>,
+    traces: AddressMap<(bool, bool)>,
+    slot_count: usize,
+    code_bytes: usize,
+    /// The first read that failed while changes were committed, which revm gives no way to report.
+    failed: Option<ReadError>,
+}
+
+/// An account to write at the end of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenAccount {
+    /// Whose.
+    pub address: Address,
+    /// The new account, when it differs from the reader's; `Some(None)` deletes it.
+    pub account: Option<Option<Account>>,
+    /// Delete all the slots that the reader has before writing `slots`.
+    pub wipe_storage: bool,
+    /// Slots that differ from the reader's, or after a wipe those that are not zero; sorted, zero deletes.
+    pub slots: Vec<(B256, U256)>,
+}
+
+/// Everything to write at the end of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OverlayWrites {
+    /// By address.
+    pub accounts: Vec<WrittenAccount>,
+    /// Code that was deployed, by hash.
+    pub codes: Vec<(B256, Vec<u8>)>,
+}
+
+impl<R: StateReader> Overlay<R> {
+    /// Nothing read, nothing written.
+    pub fn new(reader: R) -> Self {
+        Self {
+            reader,
+            positions: AddressMap::default(),
+            accounts: Vec::new(),
+            codes: B256Map::default(),
+            new_codes: Vec::new(),
+            block_hashes: HashMap::default(),
+            block_number: 0,
+            changed_accounts: Vec::new(),
+            changed_slots: Vec::new(),
+            traces: AddressMap::default(),
+            slot_count: 0,
+            code_bytes: 0,
+            failed: None,
+        }
+    }
+
+    /// # Errors
+    /// The first read that failed while changes were committed.
+    pub fn check(&self) -> Result<(), ReadError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Makes a block's hash known to the `BLOCKHASH` instruction, and forgets those out of its reach.
+    pub fn set_block_hash(&mut self, block_number: u64, hash: B256) {
+        self.block_hashes.insert(block_number, hash);
+        if self.block_hashes.len() > 1024 {
+            self.block_hashes.retain(|number, _| number + 256 >= block_number);
+        }
+    }
+
+    /// Changes from now on are those of `block_number`.
+    pub fn begin_block(&mut self, block_number: u64) {
+        self.block_number = block_number;
+        self.changed_accounts.clear();
+        self.changed_slots.clear();
+        self.traces.clear();
+    }
+
+    /// What changed since [`Overlay::begin_block`], sorted; what changed and changed back is left out.
+    pub fn end_block(&mut self) -> BlockChanges {
+        let accounts = std::mem::take(&mut self.changed_accounts);
+        let mut account_changes: Vec<AccountChange> = accounts
+            .iter()
+            .filter(|(position, before)| self.accounts[*position as usize].current != *before)
+            .map(|(position, before)| AccountChange {
+                address: self.accounts[*position as usize].address,
+                before: *before,
+            })
+            .collect();
+        account_changes.sort_unstable_by_key(|change| change.address);
+        let slots = std::mem::take(&mut self.changed_slots);
+        let mut storage_changes: Vec<StorageChange> = slots
+            .iter()
+            .filter(|(position, slot, before)| {
+                let current = self.accounts[*position as usize].slots.get(slot).map(|slot| slot.current);
+                current.unwrap_or_default() != *before
+            })
+            .map(|(position, slot, before)| StorageChange {
+                address: self.accounts[*position as usize].address,
+                slot: B256::from(*slot),
+                before: *before,
+            })
+            .collect();
+        storage_changes.sort_unstable_by_key(|change| (change.address, change.slot));
+        let mut traces: Vec<TraceAddress> = self
+            .traces
+            .drain()
+            .map(|(address, (from, to))| TraceAddress { address, from, to })
+            .collect();
+        traces.sort_unstable();
+        self.changed_accounts = accounts;
+        self.changed_accounts.clear();
+        self.changed_slots = slots;
+        self.changed_slots.clear();
+        BlockChanges { accounts: account_changes, storage: storage_changes, traces }
+    }
+
+    /// Memory taken, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        // Hash tables are three quarters full on average; a slot's entry is its key, three words and the control byte.
+        self.accounts.len() * (size_of::<CachedAccount>() + 40) + self.slot_count * 150 + self.code_bytes * 2
+    }
+
+    /// Everything that differs from the reader, in key order.
+    pub fn into_writes(self) -> OverlayWrites {
+        let mut accounts: Vec<WrittenAccount> =
+            self.accounts.into_iter().filter_map(CachedAccount::into_written).collect();
+        accounts.sort_unstable_by_key(|written| written.address);
+        let mut new_codes = self.new_codes;
+        new_codes.sort_unstable();
+        new_codes.dedup();
+        let codes = new_codes.into_iter().map(|hash| (hash, self.codes[&hash].original_byte_slice().to_vec()));
+        OverlayWrites { codes: codes.collect(), accounts }
+    }
+
+    /// Position of an account, loading it when it is not there.
+    fn load(&mut self, address: Address) -> Result<usize, ReadError> {
+        let Entry::Vacant(entry) = self.positions.entry(address) else {
+            return Ok(self.positions[&address] as usize);
+        };
+        let base = self.reader.account(&address)?;
+        let position = self.accounts.len();
+        entry.insert(position as u32);
+        self.accounts.push(CachedAccount {
+            address,
+            current: base,
+            base,
+            changed_in: NEVER,
+            slots: U256Map::default(),
+            storage_is_known: base.is_none(),
+            wiped: false,
+        });
+        Ok(position)
+    }
+
+    fn load_slot(&mut self, position: usize, slot: U256) -> Result<U256, ReadError> {
+        let account = &mut self.accounts[position];
+        match account.slots.entry(slot) {
+            Entry::Occupied(entry) => Ok(entry.get().current),
+            Entry::Vacant(entry) => {
+                let value = if account.storage_is_known {
+                    U256::ZERO
+                } else {
+                    self.reader.storage(&account.address, &B256::from(slot))?
+                };
+                entry.insert(Slot { current: value, base: value, changed_in: NEVER });
+                self.slot_count += 1;
+                Ok(value)
+            }
+        }
+    }
+
+    fn set_account(&mut self, position: usize, new: Option<Account>) {
+        let account = &mut self.accounts[position];
+        if account.current == new {
+            return;
+        }
+        if account.changed_in != self.block_number {
+            account.changed_in = self.block_number;
+            self.changed_accounts.push((position as u32, account.current));
+        }
+        account.current = new;
+    }
+
+    fn set_slot(&mut self, position: usize, slot: U256, original: U256, value: U256) {
+        let account = &mut self.accounts[position];
+        let cached = account.slots.entry(slot).or_insert_with(|| {
+            self.slot_count += 1;
+            Slot { current: original, base: original, changed_in: NEVER }
+        });
+        if cached.changed_in != self.block_number {
+            cached.changed_in = self.block_number;
+            self.changed_slots.push((position as u32, slot, cached.current));
+        }
+        cached.current = value;
+    }
+
+    /// Sets every slot of an account to zero, also those that nobody read yet.
+    fn wipe(&mut self, position: usize) -> Result<(), ReadError> {
+        if !self.accounts[position].storage_is_known {
+            let address = self.accounts[position].address;
+            for entry in self.reader.slots(&address)? {
+                let slot = U256::from_be_bytes(entry.slot.0);
+                self.accounts[position].slots.entry(slot).or_insert_with(|| {
+                    self.slot_count += 1;
+                    Slot { current: entry.value, base: entry.value, changed_in: NEVER }
+                });
+            }
+        }
+        let block_number = self.block_number;
+        let account = &mut self.accounts[position];
+        account.wiped |= account.base.is_some() && account.slots.values().any(|slot| !slot.base.is_zero());
+        account.storage_is_known = true;
+        for (key, slot) in &mut account.slots {
+            if slot.current.is_zero() {
+                continue;
+            }
+            if slot.changed_in != block_number {
+                slot.changed_in = block_number;
+                self.changed_slots.push((position as u32, *key, slot.current));
+            }
+            slot.current = U256::ZERO;
+        }
+        Ok(())
+    }
+
+    fn commit_account(&mut self, address: Address, account: EvmAccount) -> Result<(), ReadError> {
+        if !account.is_touched() {
+            return Ok(());
+        }
+        let position = self.load(address)?;
+        if account.is_selfdestructed() {
+            self.record_trace(address, true, false);
+            self.wipe(position)?;
+            self.set_account(position, None);
+            return Ok(());
+        }
+        if account.is_created() {
+            if !self.accounts[position].storage_is_known || !self.accounts[position].slots.is_empty() {
+                self.wipe(position)?;
+            }
+            self.record_trace(address, false, true);
+            self.keep_code(&account.info);
+        } else if account.is_empty() {
+            // EIP-161; before it, revm marks empty accounts as created or as untouched.
+            self.set_account(position, None);
+            return Ok(());
+        } else if self.accounts[position].current.is_none_or(|known| known.code_hash != account.info.code_hash) {
+            self.keep_code(&account.info);
+        }
+        self.commit_storage(position, account.storage);
+        let AccountInfo { nonce, balance, code_hash, .. } = account.info;
+        self.set_account(position, Some(Account { nonce, balance, code_hash }));
+        Ok(())
+    }
+
+    fn commit_storage(&mut self, position: usize, storage: EvmStorage) {
+        for (slot, value) in storage {
+            if value.is_changed() {
+                self.set_slot(position, slot, value.original_value(), value.present_value());
+            }
+        }
+    }
+
+    fn keep_code(&mut self, info: &AccountInfo) {
+        let Some(code) = info.code.as_ref().filter(|code| !code.is_empty()) else { return };
+        if let Entry::Vacant(entry) = self.codes.entry(info.code_hash) {
+            self.code_bytes += code.original_byte_slice().len();
+            entry.insert(code.clone());
+        }
+        self.new_codes.push(info.code_hash);
+    }
+}
+
+impl CachedAccount {
+    fn into_written(self) -> Option<WrittenAccount> {
+        let account = (self.current != self.base).then_some(self.current);
+        let mut slots: Vec<(B256, U256)> = self
+            .slots
+            .into_iter()
+            .filter(|(_, slot)| if self.wiped { !slot.current.is_zero() } else { slot.current != slot.base })
+            .map(|(slot, value)| (B256::from(slot), value.current))
+            .collect();
+        if account.is_none() && slots.is_empty() && !self.wiped {
+            return None;
+        }
+        slots.sort_unstable_by_key(|(slot, _)| *slot);
+        Some(WrittenAccount { address: self.address, account, wipe_storage: self.wiped, slots })
+    }
+}
+
+impl<R: StateReader> Database for Overlay<R> {
+    type Error = ReadError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        let position = self.load(address)?;
+        let Some(account) = self.accounts[position].current else { return Ok(None) };
+        Ok(Some(AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            account_id: AccountId::new(position),
+            code: if account.has_code() { None } else { Some(Bytecode::default()) },
+        }))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
+        if code_hash == KECCAK_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.codes.get(&code_hash) {
+            return Ok(code.clone());
+        }
+        let code = Bytecode::new_raw(self.reader.code(&code_hash)?.into());
+        self.code_bytes += code.original_byte_slice().len();
+        self.codes.insert(code_hash, code.clone());
+        Ok(code)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
+        let position = self.load(address)?;
+        self.load_slot(position, slot)
+    }
+
+    fn storage_by_account_id(&mut self, address: Address, id: AccountId, slot: U256) -> Result<U256, ReadError> {
+        debug_assert_eq!(self.accounts[id.get()].address, address, "ids are positions");
+        self.load_slot(id.get(), slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
+        Ok(self.block_hashes.get(&number).copied().unwrap_or_default())
+    }
+}
+
+impl<R: StateReader> DatabaseCommit for Overlay<R> {
+    fn commit(&mut self, changes: AddressMap<EvmAccount>) {
+        for (address, account) in changes {
+            // Everything that is committed was loaded by `basic` before, so that only wiping can still read.
+            if let Err(error) = self.commit_account(address, account) {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl<R: StateReader> CallRecorder for Overlay<R> {
+    fn record_trace(&mut self, address: Address, from: bool, to: bool) {
+        let flags = self.traces.entry(address).or_default();
+        flags.0 |= from;
+        flags.1 |= to;
+    }
+}

@@ -1,0 +1,89 @@
+//! Whole blocks with their senders, and the counts that need no transaction.
+
+use alloy_consensus::{Block, Header, transaction::SignerRecoverable};
+use alloy_primitives::{Address, B256};
+use portico_chain::{
+    BlockParts, ChainError, StoredBody, Transaction, block_number_of, is_canonical, read_block, read_body,
+    read_senders, read_side_block,
+};
+
+use crate::{Kept, QueryError, Snapshot};
+
+/// A block with the sender of each transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullBlock {
+    /// The block.
+    pub parts: BlockParts,
+    /// Senders, in the order of the transactions.
+    pub senders: Vec<Address>,
+}
+
+impl Snapshot<'_> {
+    /// The canonical block with this number, up to the head.
+    ///
+    /// # Errors
+    /// [`QueryError::Pruned`] when only the header is left.
+    pub fn block(&self, block_number: u64) -> Result<Option<FullBlock>, QueryError> {
+        if self.canonical_hash(block_number)?.is_none() {
+            return Ok(None);
+        }
+        let body = self.body(block_number)?;
+        let parts = read_block(&self.txn, block_number)?.ok_or(missing("body", block_number))?;
+        let senders = self.senders(&body, block_number)?;
+        Ok(Some(FullBlock { parts, senders }))
+    }
+
+    /// A block by hash, whether or not it is canonical.
+    ///
+    /// # Errors
+    /// [`QueryError::Pruned`] when only the header is left.
+    pub fn block_by_hash(&self, hash: &B256) -> Result<Option<FullBlock>, QueryError> {
+        let Some(block_number) = block_number_of(&self.txn, hash)? else { return Ok(None) };
+        if is_canonical(&self.txn, block_number, hash)? {
+            return self.block(block_number);
+        }
+        let Some(rlp) = read_side_block(&self.txn, block_number, *hash)? else { return Ok(None) };
+        let block: Block<Transaction> =
+            alloy_rlp::decode_exact(&rlp).map_err(|_| missing("readable side block", block_number))?;
+        side_block(block, *hash)
+    }
+
+    /// What the canonical block holds besides its header and the transactions themselves; the number was resolved
+    /// before.
+    pub(crate) fn body(&self, block_number: u64) -> Result<StoredBody, QueryError> {
+        self.check_kept(Kept::Bodies, block_number)?;
+        Ok(read_body(&self.txn, block_number)?.ok_or(missing("body", block_number))?)
+    }
+
+    pub(crate) fn senders(&self, body: &StoredBody, block_number: u64) -> Result<Vec<Address>, QueryError> {
+        if body.tx_count > 0 {
+            self.check_kept(Kept::Senders, block_number)?;
+        }
+        Ok(read_senders(&self.txn, body, block_number)?)
+    }
+
+    /// Number of transactions in the canonical block with this number.
+    pub fn transaction_count(&self, block_number: u64) -> Result<u64, QueryError> {
+        Ok(self.body(block_number)?.tx_count)
+    }
+
+    /// Ommers of the canonical block with this number.
+    pub fn ommers(&self, block_number: u64) -> Result<Vec<Header>, QueryError> {
+        Ok(self.body(block_number)?.ommers)
+    }
+}
+
+/// Side blocks have no senders in the database.
+fn side_block(block: Block<Transaction>, hash: B256) -> Result<Option<FullBlock>, QueryError> {
+    let Block { header, body } = block;
+    let senders = body.transactions.iter().map(|transaction| transaction.recover_signer()).collect();
+    let Ok(senders) = senders else { return Err(missing("sender in side block", header.number).into()) };
+    let withdrawals = body.withdrawals.map(|withdrawals| withdrawals.0);
+    let parts =
+        BlockParts { hash, header, transactions: body.transactions, ommers: body.ommers, withdrawals };
+    Ok(Some(FullBlock { parts, senders }))
+}
+
+pub(crate) fn missing(what: &'static str, block_number: u64) -> ChainError {
+    ChainError::Missing { what, block_number }
+}

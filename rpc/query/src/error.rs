@@ -1,0 +1,110 @@
+//! Why a call has no answer.
+
+use std::time::Duration;
+
+use alloy_eips::BlockId;
+use alloy_primitives::{B256, Bytes};
+use portico_chain::ChainError;
+use portico_db::DbError;
+use portico_state::StateError;
+
+/// Why a call has no answer. Protocols give each case their own code.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The block store failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no such block up to the head.
+    #[error("block {0} not found")]
+    BlockNotFound(BlockId),
+    /// No consensus client has named such a block yet.
+    #[error("{tag} block not found: no consensus client has named one")]
+    TagUnknown {
+        /// `safe` or `finalized`.
+        tag: &'static str,
+    },
+    /// The block is known and lost against another one.
+    #[error("block {hash} is not canonical")]
+    NotCanonical {
+        /// The block's hash.
+        hash: B256,
+    },
+    /// The data was deleted.
+    #[error("{what} of block {block_number} is pruned; it exists from block {first_block} on (setting {setting})")]
+    Pruned {
+        /// Which data.
+        what: &'static str,
+        /// The block that was asked for.
+        block_number: u64,
+        /// First block that has it.
+        first_block: u64,
+        /// The setting that decides what is kept.
+        setting: &'static str,
+    },
+    /// The data will be there when a stage has caught up.
+    #[error("{what} of block {block_number} is not available yet: stage {stage} has reached block {reached}")]
+    NotIndexed {
+        /// Which data.
+        what: &'static str,
+        /// The block that was asked for.
+        block_number: u64,
+        /// The stage that writes it.
+        stage: &'static str,
+        /// How far that stage is.
+        reached: u64,
+    },
+    /// The first block of a range comes after its last.
+    #[error("invalid block range: from block {from} is after to block {to}")]
+    RangeReversed {
+        /// First block.
+        from: u64,
+        /// Last block.
+        to: u64,
+    },
+    /// A range ends after the head.
+    #[error("block range extends beyond current head block: to block {to}, head {head}")]
+    RangeBeyondHead {
+        /// Last block.
+        to: u64,
+        /// The head.
+        head: u64,
+    },
+    /// More logs match than one call returns.
+    #[error("query returns more than {limit} logs; narrow the range, for example to blocks {from} to {to}")]
+    TooManyLogs {
+        /// Setting `log_results_max`.
+        limit: usize,
+        /// First block of the range.
+        from: u64,
+        /// A last block that stays within the limit, or `from` if one block alone exceeds it.
+        to: u64,
+    },
+    /// More blocks may match than one call reads.
+    #[error("query has to read {blocks} blocks, more than {limit}; narrow the range, or name addresses or topics")]
+    TooManyBlocks {
+        /// How many.
+        blocks: u64,
+        /// Setting `log_blocks_max`.
+        limit: u64,
+    },
+    /// The call worked for too long.
+    #[error("the call was stopped after {} s", limit.as_secs())]
+    TimedOut {
+        /// Setting `call_time_max`.
+        limit: Duration,
+    },
+    /// The called code reverted.
+    #[error("execution reverted{}", reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Reverted {
+        /// What it returned.
+        output: Bytes,
+        /// The text in it, if it is an ABI-coded error.
+        reason: Option<String>,
+    },
+}

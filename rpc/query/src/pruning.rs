@@ -1,0 +1,66 @@
+//! What a database may have deleted, and the errors that say so.
+
+use portico_chain::prune_checkpoint;
+
+use crate::{QueryError, Snapshot};
+
+/// Data that can be pruned on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Transactions, ommers and withdrawals.
+    Bodies,
+    /// Senders of transactions.
+    Senders,
+    /// Receipts and their logs.
+    Receipts,
+    /// State as of past blocks.
+    History,
+    /// Blocks by log address and topic.
+    LogIndex,
+}
+
+impl Kept {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bodies => "the body",
+            Self::Senders => "the senders",
+            Self::Receipts => "the receipts",
+            Self::History => "the state",
+            Self::LogIndex => "the log index",
+        }
+    }
+
+    /// The stage that writes and prunes it.
+    pub fn stage(self) -> &'static str {
+        match self {
+            Self::Bodies => "Bodies",
+            Self::Senders => "Senders",
+            Self::Receipts => "Execution",
+            Self::History => "History",
+            Self::LogIndex => "LogIndex",
+        }
+    }
+
+    /// The setting that keeps it.
+    pub fn setting(self) -> &'static str {
+        "--prune.mode"
+    }
+}
+
+impl Snapshot<'_> {
+    /// The first block that has `kept`.
+    pub fn first_block_with(&self, kept: Kept) -> Result<u64, QueryError> {
+        Ok(prune_checkpoint(&self.txn, kept.stage())?.map_or(0, |pruned| pruned + 1))
+    }
+
+    /// # Errors
+    /// [`QueryError::Pruned`] when the block's data was deleted.
+    pub(crate) fn check_kept(&self, kept: Kept, block_number: u64) -> Result<(), QueryError> {
+        let first_block = self.first_block_with(kept)?;
+        if block_number >= first_block {
+            return Ok(());
+        }
+        Err(QueryError::Pruned { what: kept.name(), block_number, first_block, setting: kept.setting() })
+    }
+}

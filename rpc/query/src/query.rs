@@ -1,0 +1,141 @@
+//! Where snapshots come from, and the settings that bound what one call may cost.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use alloy_primitives::B256;
+use portico_chain::read_checkpoint;
+use portico_chainspec::ChainSpec;
+use portico_db::{Database, RoTxn};
+
+use crate::QueryError;
+
+/// Bounds on what one call may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuerySettings {
+    /// Logs that one call returns at most.
+    pub log_results_max: usize,
+    /// Blocks whose receipts one call for logs reads at most; blocks that the indexes rule out do not count.
+    pub log_blocks_max: u64,
+    /// Gas that a call executes at most; also the gas limit of a call that names none.
+    pub call_gas_max: u64,
+    /// How long one call works at most.
+    pub call_time_max: Duration,
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            log_results_max: 20_000,
+            log_blocks_max: 100_000,
+            call_gas_max: 50_000_000,
+            call_time_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The blocks that a consensus client named last; none before it spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forkchoice {
+    /// Hash of the safe block.
+    pub safe: Option<B256>,
+    /// Hash of the finalized block.
+    pub finalized: Option<B256>,
+}
+
+/// Where calls begin. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Query {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    database: Arc<Database>,
+    spec: Arc<ChainSpec>,
+    settings: QuerySettings,
+    forkchoice: RwLock<Forkchoice>,
+}
+
+impl Query {
+    /// Queries on a database that holds the chain of `spec`.
+    pub fn new(database: Arc<Database>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
+        Self { inner: Arc::new(Inner { database, spec, settings, forkchoice: RwLock::default() }) }
+    }
+
+    /// Opens a snapshot at the newest committed state. It must not outlive one call: the database keeps what it
+    /// sees for as long.
+    ///
+    /// # Errors
+    /// When the database refuses another reader.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, QueryError> {
+        let txn = self.inner.database.begin_ro()?;
+        let head = read_checkpoint(&txn, "Finish")?;
+        let deadline = Instant::now() + self.inner.settings.call_time_max;
+        Ok(Snapshot { query: self, txn, head, deadline })
+    }
+
+    /// The chain.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        &self.inner.spec
+    }
+
+    /// The bounds on a call.
+    pub fn settings(&self) -> &QuerySettings {
+        &self.inner.settings
+    }
+
+    /// What the tags `safe` and `finalized` mean now.
+    pub fn forkchoice(&self) -> Forkchoice {
+        *self.inner.forkchoice.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the consensus client said.
+    pub fn set_forkchoice(&self, forkchoice: Forkchoice) {
+        *self.inner.forkchoice.write().unwrap_or_else(PoisonError::into_inner) = forkchoice;
+    }
+}
+
+/// One read transaction, from which a whole call is answered.
+#[derive(Debug)]
+pub struct Snapshot<'q> {
+    pub(crate) query: &'q Query,
+    pub(crate) txn: RoTxn<'q>,
+    pub(crate) head: u64,
+    deadline: Instant,
+}
+
+impl Snapshot<'_> {
+    /// Number of the newest block that every stage has done.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The chain.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        self.query.spec()
+    }
+
+    /// The bounds on this call.
+    pub fn settings(&self) -> &QuerySettings {
+        self.query.settings()
+    }
+
+    /// When this call must be done.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// To be asked within long work.
+    ///
+    /// # Errors
+    /// [`QueryError::TimedOut`] when the call has worked for too long.
+    pub fn check_deadline(&self) -> Result<(), QueryError> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(QueryError::TimedOut { limit: self.settings().call_time_max })
+    }
+}

@@ -1,0 +1,100 @@
+//! Receipts, with what clients expect in them beyond what is stored.
+
+use alloy_consensus::{BlockHeader, Header, Transaction as _};
+use alloy_primitives::{Address, B256};
+use portico_chain::{Receipt, read_block_receipts, read_receipt};
+
+use crate::{FullBlock, Kept, QueryError, Snapshot, TransactionAt, blocks::missing};
+
+/// A receipt and its transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptAt {
+    /// As it is stored.
+    pub receipt: Receipt,
+    /// The transaction.
+    pub transaction: TransactionAt,
+    /// Gas that this transaction alone used, after refunds.
+    pub gas_used: u64,
+    /// Position in the block of the receipt's first log.
+    pub first_log_index: u64,
+    /// Wei per blob gas, of blob transactions (EIP-4844).
+    pub blob_gas_price: Option<u128>,
+}
+
+impl ReceiptAt {
+    /// Address of the contract that the transaction created, whether or not it succeeded.
+    pub fn created_address(&self) -> Option<Address> {
+        let transaction = &self.transaction;
+        transaction.transaction.is_create().then(|| transaction.sender.create(transaction.transaction.nonce()))
+    }
+}
+
+/// What the receipts before one in its block add up to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    cumulative_gas_used: u64,
+    logs: u64,
+}
+
+impl Before {
+    fn add(&mut self, receipt: &Receipt) {
+        self.cumulative_gas_used = receipt.cumulative_gas_used;
+        self.logs += receipt.logs.len() as u64;
+    }
+
+    fn receipt_at(self, receipt: Receipt, transaction: TransactionAt, blob_base_fee: Option<u128>) -> ReceiptAt {
+        let has_blobs = transaction.transaction.blob_versioned_hashes().is_some();
+        ReceiptAt {
+            gas_used: receipt.cumulative_gas_used.saturating_sub(self.cumulative_gas_used),
+            first_log_index: self.logs,
+            blob_gas_price: blob_base_fee.filter(|_| has_blobs),
+            receipt,
+            transaction,
+        }
+    }
+}
+
+impl Snapshot<'_> {
+    /// The receipt of the transaction with this hash, up to the head.
+    pub fn receipt(&self, hash: &B256) -> Result<Option<ReceiptAt>, QueryError> {
+        let Some(found) = self.find(hash)? else { return Ok(None) };
+        let (block_number, first, tx_number) = (found.block_number, found.body.first_tx_number, found.tx_number);
+        self.check_kept(Kept::Receipts, block_number)?;
+        let mut before = Before::default();
+        for earlier in first..tx_number {
+            before.add(&read_receipt(&self.txn, earlier)?.ok_or(missing("receipt", block_number))?);
+        }
+        let receipt = read_receipt(&self.txn, tx_number)?.ok_or(missing("receipt", block_number))?;
+        let blob_base_fee = self.blob_base_fee(&*self.known_header(block_number)?);
+        Ok(Some(before.receipt_at(receipt, self.locate(found)?, blob_base_fee)))
+    }
+
+    /// All receipts of the canonical block with this number; the number was resolved before.
+    pub fn block_receipts(&self, block_number: u64) -> Result<Vec<ReceiptAt>, QueryError> {
+        let body = self.body(block_number)?;
+        if body.tx_count == 0 {
+            return Ok(Vec::new());
+        }
+        self.check_kept(Kept::Receipts, block_number)?;
+        let receipts = read_block_receipts(&self.txn, &body, block_number)?;
+        let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
+        Ok(with_transactions(receipts, self.blob_base_fee(&block.parts.header), block))
+    }
+
+    /// Wei per blob gas in a block; `None` before Cancun.
+    pub fn blob_base_fee(&self, header: &Header) -> Option<u128> {
+        header.blob_fee(self.spec().blob_params_at(header.timestamp)?)
+    }
+}
+
+fn with_transactions(receipts: Vec<Receipt>, blob_base_fee: Option<u128>, block: FullBlock) -> Vec<ReceiptAt> {
+    let mut before = Before::default();
+    let pairs = receipts.into_iter().zip(block.into_transactions());
+    pairs
+        .map(|(receipt, transaction)| {
+            let so_far = before;
+            before.add(&receipt);
+            so_far.receipt_at(receipt, transaction, blob_base_fee)
+        })
+        .collect()
+}

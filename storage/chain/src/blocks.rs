@@ -1,0 +1,185 @@
+//! Headers, bodies and whole blocks by number and hash.
+
+use alloy_consensus::{Block, BlockBody, Header};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{B256, U256};
+use portico_db::{
+    Key, RwTxn, TransactionKind, Txn,
+    models::{BlockHashKey, StoredBody, Transaction},
+    tables,
+};
+
+use crate::{ChainError, read_transactions};
+
+/// A block with its hash, as sources hand it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockParts {
+    /// Keccak of the header's RLP.
+    pub hash: B256,
+    /// The header.
+    pub header: Header,
+    /// Transactions in order.
+    pub transactions: Vec<Transaction>,
+    /// Ommers.
+    pub ommers: Vec<Header>,
+    /// Withdrawals, from Shanghai on.
+    pub withdrawals: Option<Vec<Withdrawal>>,
+}
+
+impl BlockParts {
+    /// The block in alloy's form.
+    pub fn into_block(self) -> Block<Transaction> {
+        let body = BlockBody {
+            transactions: self.transactions,
+            ommers: self.ommers,
+            withdrawals: self.withdrawals.map(Into::into),
+        };
+        Block { header: self.header, body }
+    }
+}
+
+/// Hash of the canonical block at `block_number`.
+pub fn canonical_hash<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<B256>, ChainError> {
+    Ok(txn.get::<tables::CanonicalHeaders>(&block_number)?)
+}
+
+/// Number of a canonical or side block.
+pub fn block_number_of<K: TransactionKind>(txn: &Txn<'_, K>, hash: &B256) -> Result<Option<u64>, ChainError> {
+    Ok(txn.get::<tables::HeaderNumbers>(hash)?)
+}
+
+/// Whether `hash` is on the canonical chain.
+pub fn is_canonical<K: TransactionKind>(txn: &Txn<'_, K>, number: u64, hash: &B256) -> Result<bool, ChainError> {
+    Ok(canonical_hash(txn, number)?.as_ref() == Some(hash))
+}
+
+/// Canonical header at `block_number`.
+pub fn read_header<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<Header>, ChainError> {
+    Ok(txn.get::<tables::Headers>(&block_number)?)
+}
+
+/// Header of a canonical block, by hash.
+pub fn read_header_by_hash<K: TransactionKind>(txn: &Txn<'_, K>, hash: &B256) -> Result<Option<Header>, ChainError> {
+    let Some(number) = block_number_of(txn, hash)? else { return Ok(None) };
+    if !is_canonical(txn, number, hash)? {
+        return Ok(None);
+    }
+    read_header(txn, number)
+}
+
+/// Sum of difficulties up to the canonical block at `block_number`.
+pub fn read_total_difficulty<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<U256>, ChainError> {
+    Ok(txn.get::<tables::TotalDifficulties>(&block_number)?)
+}
+
+/// Number of the last header.
+pub fn last_header_number<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<Option<u64>, ChainError> {
+    Ok(txn.cursor::<tables::CanonicalHeaders>()?.last()?.map(|(number, _)| number))
+}
+
+/// What a canonical block holds besides header and transactions.
+pub fn read_body<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<StoredBody>, ChainError> {
+    Ok(txn.get::<tables::BlockBodies>(&block_number)?)
+}
+
+/// A whole canonical block.
+pub fn read_block<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<BlockParts>, ChainError> {
+    let Some(hash) = canonical_hash(txn, block_number)? else { return Ok(None) };
+    let Some(body) = read_body(txn, block_number)? else { return Ok(None) };
+    let header = read_header(txn, block_number)?.ok_or(ChainError::Missing { what: "header", block_number })?;
+    let transactions = read_transactions(txn, &body, block_number)?;
+    Ok(Some(BlockParts { hash, header, transactions, ommers: body.ommers, withdrawals: body.withdrawals }))
+}
+
+/// Canonical hashes from `start` on, in order, until `visit` says `false`.
+pub fn iter_canonical_hashes<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    start: u64,
+    mut visit: impl FnMut(u64, B256) -> bool,
+) -> Result<(), ChainError> {
+    let mut cursor = txn.cursor::<tables::CanonicalHeaders>()?;
+    for row in cursor.walk(&start) {
+        let (number, hash) = row?;
+        if !visit(number, hash) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether block 0 is there.
+pub fn genesis_is_written<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<bool, ChainError> {
+    Ok(canonical_hash(txn, 0)?.is_some())
+}
+
+/// Writes block 0, whose body is empty.
+pub fn insert_genesis(txn: &RwTxn<'_>, header: &Header, hash: B256) -> Result<(), ChainError> {
+    insert_header(txn, header, hash, header.difficulty)?;
+    let withdrawals = header.withdrawals_root.map(|_| Vec::new());
+    txn.put::<tables::BlockBodies>(&0, &StoredBody { withdrawals, ..Default::default() })?;
+    Ok(())
+}
+
+/// Appends a header as the canonical one of its number.
+pub fn insert_header(
+    txn: &RwTxn<'_>,
+    header: &Header,
+    hash: B256,
+    total_difficulty: U256,
+) -> Result<(), ChainError> {
+    txn.put::<tables::CanonicalHeaders>(&header.number, &hash)?;
+    txn.put::<tables::HeaderNumbers>(&hash, &header.number)?;
+    txn.put::<tables::Headers>(&header.number, header)?;
+    txn.put::<tables::TotalDifficulties>(&header.number, &total_difficulty)?;
+    Ok(())
+}
+
+/// Deletes the headers above `block_number`, keeping each as a row of the side blocks' numbers only when asked by
+/// [`write_side_block`] before.
+pub fn delete_headers_above(txn: &RwTxn<'_>, block_number: u64) -> Result<(), ChainError> {
+    let start = block_number + 1;
+    let mut hashes = Vec::new();
+    iter_canonical_hashes(txn, start, |number, hash| {
+        hashes.push((number, hash));
+        true
+    })?;
+    for (number, hash) in hashes {
+        if txn.get::<tables::SideBlocks>(&BlockHashKey { number, hash })?.is_none() {
+            txn.delete::<tables::HeaderNumbers>(&hash)?;
+        }
+    }
+    txn.cursor::<tables::CanonicalHeaders>()?.delete_from(&start.encode())?;
+    txn.cursor::<tables::Headers>()?.delete_from(&start.encode())?;
+    txn.cursor::<tables::TotalDifficulties>()?.delete_from(&start.encode())?;
+    Ok(())
+}
+
+/// Deletes the bodies and transactions of the blocks above `block_number`.
+pub fn delete_bodies_above(txn: &RwTxn<'_>, block_number: u64) -> Result<(), ChainError> {
+    let mut bodies = txn.cursor::<tables::BlockBodies>()?;
+    let Some((_, first)) = bodies.seek(&(block_number + 1))? else { return Ok(()) };
+    txn.cursor::<tables::Transactions>()?.delete_from(&first.first_tx_number.encode())?;
+    bodies.delete_from(&(block_number + 1).encode())?;
+    Ok(())
+}
+
+/// Keeps a block that is not, or no longer, canonical.
+pub fn write_side_block(txn: &RwTxn<'_>, block: BlockParts) -> Result<(), ChainError> {
+    let (number, hash) = (block.header.number, block.hash);
+    let rlp = alloy_rlp::encode(block.into_block());
+    txn.put_bytes::<tables::SideBlocks>(&BlockHashKey { number, hash }.encode(), &rlp)?;
+    txn.put::<tables::HeaderNumbers>(&hash, &number)?;
+    Ok(())
+}
+
+/// A block that lost, as RLP.
+pub fn read_side_block<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    number: u64,
+    hash: B256,
+) -> Result<Option<Vec<u8>>, ChainError> {
+    Ok(txn.get::<tables::SideBlocks>(&BlockHashKey { number, hash })?)
+}

@@ -1,0 +1,430 @@
+//! Writing the history tables: appending the changes of new blocks, taking blocks back, pruning, rewriting.
+//!
+//! ```text
+//!  key ‖ 17  [3 9 17]      closed: named by its last block
+//!  key ‖ 40  [21 22 40]
+//!  key ‖ ff… [47]          open: the next entries go here until it is full
+//! ```
+//! Chunks are filled greedily, so where one ends depends only on the entries up to there: appending block by block or
+//! in one go gives the same rows, and taking blocks back is to cut at the end and reopen what is then the last chunk.
+//! All work is done in key order with one cursor.
+
+use std::ops::RangeInclusive;
+
+use portico_db::{
+    Cursor, Database, DbError, DecodeError, Key, RW, RoTxn, RwTxn, Table, Value,
+    etl::{Collector, SortedRows},
+    models::{HistoryChunk, HistoryChunkBuilder, StoredChunk},
+    tables,
+};
+
+use crate::{
+    SortSpace,
+    changes::{iter_account_changes, iter_storage_changes},
+    hashing::{ADDRESS_LEN, SLOT_KEY_LEN},
+    sort_space::for_each_first,
+};
+
+/// What the open chunk's key ends in.
+const OPEN: u64 = u64::MAX;
+
+/// Which keys [`prune_account_history`] and [`prune_storage_history`] look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PruneKeys {
+    /// Those that the kept changes of these blocks name: no more work than the blocks changed.
+    ChangedIn(RangeInclusive<u64>),
+    /// All: a walk over the whole table, for when changes are gone that history was not pruned for.
+    All,
+}
+
+/// Appends the account changes of `blocks`; returns the rows written.
+///
+/// The blocks must follow those that history has. `at` is called with each block that is read, and with the last one
+/// while rows are written; its error ends the work.
+///
+/// # Errors
+/// [`DbError::Corrupt`] when history already has entries at or after the first of the blocks.
+pub fn append_account_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    mut at: impl FnMut(u64) -> Result<(), E>,
+) -> Result<u64, E> {
+    let last_block = *blocks.end();
+    let mut sorted = space.collector();
+    let mut value = Vec::new();
+    iter_account_changes(txn, blocks, |block_number, change| {
+        at(block_number)?;
+        value.clear();
+        change.before.encode(&mut value);
+        let key = ChunkKey::new(change.address.as_slice(), block_number);
+        Ok::<(), E>(sorted.insert(key.bytes(), &value)?)
+    })?;
+    append::<tables::AccountHistory, E>(txn, sorted, || at(last_block))
+}
+
+/// Appends the storage changes of `blocks`; as [`append_account_history`].
+///
+/// # Errors
+/// [`DbError::Corrupt`] when history already has entries at or after the first of the blocks.
+pub fn append_storage_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    mut at: impl FnMut(u64) -> Result<(), E>,
+) -> Result<u64, E> {
+    let last_block = *blocks.end();
+    let mut sorted = space.collector();
+    let mut value = Vec::new();
+    iter_storage_changes(txn, blocks, |block_number, change| {
+        at(block_number)?;
+        value.clear();
+        change.before.encode(&mut value);
+        let key = ChunkKey::new(&slot_prefix(change.address.0.0, change.slot.0), block_number);
+        Ok::<(), E>(sorted.insert(key.bytes(), &value)?)
+    })?;
+    append::<tables::StorageHistory, E>(txn, sorted, || at(last_block))
+}
+
+/// Takes the account changes of `blocks`, the newest ones, out of history; the rows are then those that appending up
+/// to the block before gives. The changes must still be there. `at` is called for each key.
+pub fn unwind_account_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let first = *blocks.start();
+    let keys = changed_accounts(txn, blocks, space)?;
+    for_each_key::<tables::AccountHistory, E>(txn, keys, at, |cursor, prefix| cut_from(cursor, prefix, first))
+}
+
+/// Takes the storage changes of `blocks` out of history; as [`unwind_account_history`].
+pub fn unwind_storage_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let first = *blocks.start();
+    let keys = changed_slots(txn, blocks, space)?;
+    for_each_key::<tables::StorageHistory, E>(txn, keys, at, |cursor, prefix| cut_from(cursor, prefix, first))
+}
+
+/// Deletes entries of `through` and earlier blocks from account history. State can then be read as of `through` and
+/// later, so that block `through + 1` can still be run again.
+///
+/// A chunk that straddles is rewritten without its first entries, under the key that it has: so pruning and unwinding
+/// give the same rows in either order. `at` is called for each key.
+pub fn prune_account_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    through: u64,
+    keys: PruneKeys,
+    space: SortSpace<'_>,
+    at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    match keys {
+        PruneKeys::All => prune_all::<tables::AccountHistory, E>(txn, through, at),
+        PruneKeys::ChangedIn(blocks) => {
+            let keys = changed_accounts(txn, blocks, space)?;
+            for_each_key::<tables::AccountHistory, E>(txn, keys, at, |cursor, prefix| {
+                cut_through(cursor, prefix, through)
+            })
+        }
+    }
+}
+
+/// Deletes entries of `through` and earlier blocks from storage history; as [`prune_account_history`].
+pub fn prune_storage_history<E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    through: u64,
+    keys: PruneKeys,
+    space: SortSpace<'_>,
+    at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    match keys {
+        PruneKeys::All => prune_all::<tables::StorageHistory, E>(txn, through, at),
+        PruneKeys::ChangedIn(blocks) => {
+            let keys = changed_slots(txn, blocks, space)?;
+            for_each_key::<tables::StorageHistory, E>(txn, keys, at, |cursor, prefix| {
+                cut_through(cursor, prefix, through)
+            })
+        }
+    }
+}
+
+/// Rewrites both history tables front to back and commits: full pages where inserting left half-empty ones.
+///
+/// One transaction: a crash leaves the tables as they were. The rows are read from the snapshot that the transaction
+/// starts from, so that no scratch space is needed; the old pages are free for reuse after the commit. Waits for the
+/// write transaction. `at` is called for each row.
+pub fn reappend_history<E: From<DbError>>(db: &Database, mut at: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+    let txn = db.begin_rw()?;
+    // Taken while nobody else can write: the snapshot that `txn` starts from.
+    let before = db.begin_ro()?;
+    reappend::<tables::AccountHistory, E>(&before, &txn, &mut at)?;
+    reappend::<tables::StorageHistory, E>(&before, &txn, &mut at)?;
+    Ok(txn.commit()?)
+}
+
+fn reappend<T: HistoryTable, E: From<DbError>>(
+    before: &RoTxn<'_>,
+    txn: &RwTxn<'_>,
+    mut at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    txn.clear::<T>()?;
+    let (mut from, mut to) = (before.cursor::<T>()?, txn.cursor::<T>()?);
+    for row in from.walk_all() {
+        let (key, chunk) = row?;
+        to.append(&key, &chunk)?;
+        at()?;
+    }
+    Ok(())
+}
+
+/// A table of chunks; its keys end in a block number.
+trait HistoryTable: Table<Value = StoredChunk> {
+    /// Bytes of the key before the block number.
+    const PREFIX_LEN: usize;
+}
+
+impl HistoryTable for tables::AccountHistory {
+    const PREFIX_LEN: usize = ADDRESS_LEN;
+}
+
+impl HistoryTable for tables::StorageHistory {
+    const PREFIX_LEN: usize = SLOT_KEY_LEN;
+}
+
+/// prefix ‖ block number 8, big-endian.
+#[derive(Debug, Clone, Copy)]
+struct ChunkKey {
+    bytes: [u8; SLOT_KEY_LEN + 8],
+    len: usize,
+}
+
+impl ChunkKey {
+    fn new(prefix: &[u8], block_number: u64) -> Self {
+        let mut bytes = [0; SLOT_KEY_LEN + 8];
+        let len = prefix.len() + 8;
+        bytes[..prefix.len()].copy_from_slice(prefix);
+        bytes[prefix.len()..len].copy_from_slice(&block_number.to_be_bytes());
+        Self { bytes, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The first bytes behind this key: in these tables, of the next account or slot when this is an open chunk's.
+    fn successor(&self) -> Vec<u8> {
+        [self.bytes(), &[0]].concat()
+    }
+}
+
+fn slot_prefix(address: [u8; ADDRESS_LEN], slot: [u8; 32]) -> [u8; SLOT_KEY_LEN] {
+    let mut prefix = [0; SLOT_KEY_LEN];
+    prefix[..ADDRESS_LEN].copy_from_slice(&address);
+    prefix[ADDRESS_LEN..].copy_from_slice(&slot);
+    prefix
+}
+
+fn changed_accounts(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+) -> Result<SortedRows, DbError> {
+    let mut keys = space.collector();
+    iter_account_changes(txn, blocks, |_, change| keys.insert(change.address.as_slice(), &[]))?;
+    keys.into_sorted()
+}
+
+fn changed_slots(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+) -> Result<SortedRows, DbError> {
+    let mut keys = space.collector();
+    iter_storage_changes(txn, blocks, |_, change| keys.insert(&slot_prefix(change.address.0.0, change.slot.0), &[]))?;
+    keys.into_sorted()
+}
+
+fn for_each_key<T: HistoryTable, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    keys: SortedRows,
+    mut at: impl FnMut() -> Result<(), E>,
+    mut visit: impl FnMut(&mut Cursor<'_, T, RW>, &[u8]) -> Result<(), DbError>,
+) -> Result<(), E> {
+    let mut cursor = txn.cursor::<T>()?;
+    for_each_first(keys, T::PREFIX_LEN, |prefix, _| {
+        at()?;
+        Ok(visit(&mut cursor, prefix)?)
+    })
+}
+
+/// Writes rows of prefix ‖ block → value before, in order.
+fn append<T: HistoryTable, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    rows: Collector,
+    mut at: impl FnMut() -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut writer = ChunkWriter::<T>::new(txn)?;
+    rows.into_sorted()?.for_each(|key, value| {
+        at()?;
+        let (prefix, block_number) = key.split_at(T::PREFIX_LEN);
+        let block_number = u64::from_be_bytes(block_number.try_into().expect("keys were made with 8 bytes of block"));
+        Ok::<(), E>(writer.push(prefix, block_number, value)?)
+    })?;
+    writer.finish_key()?;
+    Ok(writer.rows)
+}
+
+/// Continues the open chunks of keys that come in order.
+struct ChunkWriter<'txn, T: HistoryTable> {
+    cursor: Cursor<'txn, T, RW>,
+    /// Prefix of the last key that the table had: behind it nothing has to be looked up, and rows are appended.
+    table_end: Option<Vec<u8>>,
+    behind_end: bool,
+    prefix: Vec<u8>,
+    chunk: HistoryChunkBuilder,
+    rows: u64,
+}
+
+impl<'txn, T: HistoryTable> ChunkWriter<'txn, T> {
+    fn new(txn: &'txn RwTxn<'_>) -> Result<Self, DbError> {
+        let mut cursor = txn.cursor::<T>()?;
+        let table_end = cursor.last()?.map(|(key, _)| key.encode().as_ref()[..T::PREFIX_LEN].to_vec());
+        let (prefix, chunk) = (Vec::new(), HistoryChunkBuilder::default());
+        Ok(Self { cursor, table_end, behind_end: false, prefix, chunk, rows: 0 })
+    }
+
+    fn push(&mut self, prefix: &[u8], block_number: u64, value: &[u8]) -> Result<(), DbError> {
+        if prefix != self.prefix {
+            self.finish_key()?;
+            self.begin_key(prefix)?;
+        }
+        if !self.chunk.is_empty() && block_number <= self.chunk.last_block() {
+            let source = DecodeError::Malformed { what: "history that has these blocks already" };
+            return Err(DbError::Corrupt { table: T::NAME, source });
+        }
+        if !self.chunk.try_push(block_number, value) {
+            self.write_chunk(self.chunk.last_block())?;
+            let fits = self.chunk.try_push(block_number, value);
+            debug_assert!(fits, "an empty chunk takes any entry");
+        }
+        Ok(())
+    }
+
+    fn begin_key(&mut self, prefix: &[u8]) -> Result<(), DbError> {
+        self.prefix.clear();
+        self.prefix.extend_from_slice(prefix);
+        self.behind_end = self.table_end.as_deref().is_none_or(|end| end < prefix);
+        if self.behind_end {
+            return Ok(());
+        }
+        let open = ChunkKey::new(prefix, OPEN);
+        if let Some((_, stored)) = seek_prefix(&mut self.cursor, &open)? {
+            self.chunk = HistoryChunkBuilder::reopen(stored.chunk()).map_err(corrupt::<T>)?;
+        }
+        Ok(())
+    }
+
+    fn finish_key(&mut self) -> Result<(), DbError> {
+        if self.chunk.is_empty() { Ok(()) } else { self.write_chunk(OPEN) }
+    }
+
+    fn write_chunk(&mut self, last_block: u64) -> Result<(), DbError> {
+        let key = ChunkKey::new(&self.prefix, last_block);
+        let chunk = self.chunk.take();
+        self.rows += 1;
+        if self.behind_end {
+            self.cursor.append_bytes(key.bytes(), &chunk)
+        } else {
+            self.cursor.upsert_bytes(key.bytes(), &chunk)
+        }
+    }
+}
+
+fn corrupt<T: Table>(source: DecodeError) -> DbError {
+    DbError::Corrupt { table: T::NAME, source }
+}
+
+/// The first chunk at or behind `key` of the same account or slot: its key bytes and the row.
+fn seek_prefix<T: HistoryTable>(
+    cursor: &mut Cursor<'_, T, RW>,
+    key: &ChunkKey,
+) -> Result<Option<(ChunkKey, StoredChunk)>, DbError> {
+    let found = cursor.seek_bytes(key.bytes())?;
+    Ok(found.and_then(|row| of_prefix::<T>(row, &key.bytes()[..T::PREFIX_LEN])))
+}
+
+fn of_prefix<T: HistoryTable>((key, chunk): (T::Key, StoredChunk), prefix: &[u8]) -> Option<(ChunkKey, StoredChunk)> {
+    let encoded = key.encode();
+    let (found, block) = encoded.as_ref().split_at(T::PREFIX_LEN);
+    let last_block = u64::from_be_bytes(block.try_into().expect("decoded keys have 8 bytes of block"));
+    (found == prefix).then(|| (ChunkKey::new(prefix, last_block), chunk))
+}
+
+/// Deletes a key's entries of `first` and later blocks, and leaves the last chunk that remains open.
+fn cut_from<T: HistoryTable>(cursor: &mut Cursor<'_, T, RW>, prefix: &[u8], first: u64) -> Result<(), DbError> {
+    let open = ChunkKey::new(prefix, OPEN);
+    let start = ChunkKey::new(prefix, first);
+    let Some((_, chunk)) = seek_prefix(cursor, &start)? else { return Ok(()) };
+    let kept = entries_where::<T>(chunk.chunk(), |block_number| block_number < first)?;
+    if !kept.is_empty() {
+        cursor.delete_range(start.bytes(), Some(open.bytes()))?;
+        return cursor.upsert_bytes(open.bytes(), &kept);
+    }
+    let previous = cursor.prev()?.and_then(|row| of_prefix::<T>(row, prefix));
+    let end = open.successor();
+    match previous {
+        Some((key, chunk)) => {
+            cursor.delete_range(key.bytes(), Some(&end))?;
+            cursor.upsert_bytes(open.bytes(), &chunk.0)
+        }
+        None => cursor.delete_range(start.bytes(), Some(&end)).map(drop),
+    }
+}
+
+/// Deletes a key's entries of `through` and earlier blocks.
+fn cut_through<T: HistoryTable>(cursor: &mut Cursor<'_, T, RW>, prefix: &[u8], through: u64) -> Result<(), DbError> {
+    let first_kept = ChunkKey::new(prefix, through.saturating_add(1));
+    cursor.delete_range(ChunkKey::new(prefix, 0).bytes(), Some(first_kept.bytes()))?;
+    let Some((key, chunk)) = seek_prefix(cursor, &first_kept)? else { return Ok(()) };
+    let kept = entries_where::<T>(chunk.chunk(), |block_number| block_number > through)?;
+    if kept == chunk.0 {
+        return Ok(());
+    }
+    if kept.is_empty() {
+        return cursor.delete_range(key.bytes(), Some(&key.successor())).map(drop);
+    }
+    cursor.upsert_bytes(key.bytes(), &kept)
+}
+
+/// The chunk with only these entries; empty bytes for none.
+fn entries_where<T: Table>(chunk: HistoryChunk<'_>, keep: impl Fn(u64) -> bool) -> Result<Vec<u8>, DbError> {
+    let mut builder = HistoryChunkBuilder::default();
+    for (block_number, value) in chunk.entries().map_err(corrupt::<T>)? {
+        if keep(block_number) {
+            let fits = builder.try_push(block_number, value);
+            debug_assert!(fits, "fewer entries take less room");
+        }
+    }
+    Ok(if builder.is_empty() { Vec::new() } else { builder.take() })
+}
+
+fn prune_all<T: HistoryTable, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    through: u64,
+    mut at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let mut cursor = txn.cursor::<T>()?;
+    let mut row = cursor.first()?;
+    while let Some((key, _)) = row {
+        at()?;
+        let prefix = &key.encode().as_ref()[..T::PREFIX_LEN].to_vec();
+        cut_through(&mut cursor, prefix, through)?;
+        row = cursor.seek_bytes(&ChunkKey::new(prefix, OPEN).successor())?;
+    }
+    Ok(())
+}

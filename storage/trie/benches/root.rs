@@ -1,0 +1,2 @@
+//! State root kernels.
+fn main() {}
