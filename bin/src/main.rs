@@ -1,2 +1,7 @@
-//! Portico.
-fn main() {}
+//! The `portico` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portico::cli::main()
+}

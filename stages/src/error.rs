@@ -45,6 +45,22 @@ pub enum StageError {
         /// The setting that decides it.
         horizon: u64,
     },
+    /// Executing a block failed through no fault of the block.
+    #[error("executing block {number}: {reason}")]
+    Execution {
+        /// Block number.
+        number: u64,
+        /// What happened.
+        reason: Box<portico_evm::ExecutionError>,
+    },
+    /// A stage cannot be derived again from what the database has.
+    #[error("stage {stage} cannot be rebuilt: {why}")]
+    NotDerived {
+        /// Which.
+        stage: crate::StageId,
+        /// What is missing.
+        why: &'static str,
+    },
     /// A worker thread of the stage ended unexpectedly.
     #[error("a worker thread of stage {0} ended unexpectedly")]
     Worker(crate::StageId),

@@ -8,10 +8,45 @@
 //! progress or know its neighbours: the [`Pipeline`] does that. What a stage wrote and its checkpoint are committed
 //! in one database transaction.
 
+mod account_hashing;
+mod bodies;
+mod call_trace_index;
 mod error;
+mod execution;
+mod finish;
+mod genesis;
+mod headers;
+mod history;
+mod log_index;
+mod metrics;
 mod order;
+mod pipeline;
+mod prune;
+mod senders;
+mod sorted_work;
+mod source;
 mod stage;
+mod storage_hashing;
+mod trie;
+mod tx_lookup;
 
+pub use account_hashing::AccountHashing;
+pub use bodies::Bodies;
+pub use call_trace_index::CallTraceIndex;
 pub use error::{InvalidReason, SourceError, StageError};
+pub use execution::Execution;
+pub use finish::Finish;
+pub use genesis::{identity, initialize};
+pub use headers::Headers;
+pub use history::History;
+pub use log_index::LogIndex;
+pub use metrics::describe as describe_metrics;
 pub use order::{FORWARD, UNWIND};
+pub use pipeline::{Pipeline, PipelineConfig, PipelineObserver};
+pub use prune::Prune;
+pub use senders::Senders;
+pub use source::{BlockSource, NoBlocks, SharedSource, SourceBody, SourceHeader, SourceLimit};
 pub use stage::{BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal};
+pub use storage_hashing::StorageHashing;
+pub use trie::Trie;
+pub use tx_lookup::TxLookup;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use portico_chainspec::ChainSpec;
+use portico_consensus::HeaderChecks;
 use portico_db::RwTxn;
 
 use crate::StageError;
@@ -146,18 +147,21 @@ pub struct StageSettings {
     pub unwind_horizon: u64,
     /// Changed leaves, as a share of all leaves in 1/1000, above which the trie is rebuilt.
     pub trie_rebuild_permille: u64,
+    /// Header rules that test chains may leave out.
+    pub header_checks: HeaderChecks,
 }
 
 impl Default for StageSettings {
     fn default() -> Self {
         Self {
             batch_blocks: 100_000,
-            batch_body_bytes: 384 << 20,
+            batch_body_bytes: 128 << 20,
             overlay_bytes: 384 << 20,
             batch_gas: 400_000_000_000,
             etl_bytes: 192 << 20,
             unwind_horizon: 10_000,
             trie_rebuild_permille: 500,
+            header_checks: HeaderChecks::default(),
         }
     }
 }
@@ -175,6 +179,11 @@ impl StopSignal {
     /// Whether someone asked to stop.
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for workers that know no stages.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.0
     }
 
     /// # Errors

@@ -132,12 +132,15 @@ mod tests {
     fn dynamic_arguments_are_in_the_tail() {
         let mut fixed = [0; 32];
         fixed[..10].copy_from_slice(b"1234567890");
-        let data = call_data("f(uint256,uint32[],bytes10,bytes)", &[
-            0x123u64.into(),
-            Argument::Array(vec![0x456u64.into(), 0x789u64.into()]),
-            B256::from(fixed).into(),
-            Argument::Bytes(b"Hello, world!".to_vec()),
-        ]);
+        let data = call_data(
+            "f(uint256,uint32[],bytes10,bytes)",
+            &[
+                0x123u64.into(),
+                Argument::Array(vec![0x456u64.into(), 0x789u64.into()]),
+                B256::from(fixed).into(),
+                Argument::Bytes(b"Hello, world!".to_vec()),
+            ],
+        );
         let expected = hex!(
             "8be65246"
             "0000000000000000000000000000000000000000000000000000000000000123"

@@ -1,7 +1,7 @@
 //! The people of a generated chain: users who hold a key, and addresses that only receive.
 //!
-//! User `i`'s secret key is derived from seed and index, so any part of a chain can be made again. Users beyond those
-//! of genesis come to life when somebody sends them ether.
+//! User `i`'s secret key is derived from seed and index, so any part of a chain can be made again. Users
+//! beyond those of genesis come to life when somebody sends them ether.
 
 use alloy_primitives::{Address, B256, keccak256};
 use rayon::prelude::*;

@@ -6,9 +6,9 @@
 //! - [`Expr`]: a tree of operations that leaves one word on the stack, so that contracts read as arithmetic;
 //! - [`Program`]: statements (store, require, loop, log, return), local variables and selector dispatch.
 //!
-//! Memory of a program: `0x00..0x40` scratch for mapping hashes, `0x80..0x280` local variables (one word each),
-//! from [`BUFFER`] call data, return data and log data. No `PUSH0`, so the code runs under every fork since
-//! Constantinople.
+//! Memory of a program: `0x00..0x40` scratch for mapping hashes, `0x80..0x280` local variables (one word
+//! each), from [`BUFFER`] call data, return data and log data. No `PUSH0`, so the code runs under every fork
+//! since Constantinople.
 
 mod expr;
 pub mod op;

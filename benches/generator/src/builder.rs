@@ -99,8 +99,9 @@ pub struct ExecutedBlock {
 pub trait ChainState {
     /// Executes a block on the tip and makes the result the new tip.
     ///
-    /// System calls before the transactions, the transactions in their order, system calls and withdrawals after
-    /// them, as the fork has it. A transaction that the rules refuse is left out and its position reported.
+    /// System calls before the transactions, the transactions in their order, system calls and withdrawals
+    /// after them, as the fork has it. A transaction that the rules refuse is left out and its position
+    /// reported.
     ///
     /// # Errors
     /// Anything but a refused transaction.
@@ -133,9 +134,8 @@ impl GeneratedBlock {
     /// Positions of transactions whose receipts say something else than was planned.
     pub fn surprises(&self) -> impl Iterator<Item = usize> {
         let pairs = self.planned.iter().zip(&self.receipts).enumerate();
-        let surprising = pairs.filter(|(_, (planned, receipt))| {
-            receipt.status() != (planned.outcome == Outcome::Success)
-        });
+        let surprising =
+            pairs.filter(|(_, (planned, receipt))| receipt.status() != (planned.outcome == Outcome::Success));
         surprising.map(|(position, _)| position)
     }
 }
@@ -178,6 +178,11 @@ impl<S: ChainState> Generator<S> {
     /// The state after the last block made.
     pub fn state(&self) -> &S {
         &self.state
+    }
+
+    /// The state, when no more blocks are wanted.
+    pub fn into_state(self) -> S {
+        self.state
     }
 
     /// The model behind the blocks.

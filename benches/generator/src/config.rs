@@ -1,9 +1,6 @@
 //! What to generate: sizes, speed, forks and the transaction mix.
 
-use crate::{
-    error::ConfigFault,
-    mix::Mix,
-};
+use crate::{error::ConfigFault, mix::Mix};
 use alloy_eips::eip7840::BlobParams;
 
 /// Everything that determines a generated chain. Equal configurations give equal chains, byte for byte.
@@ -15,13 +12,15 @@ pub struct GeneratorConfig {
     pub chain_id: u64,
     /// Time of the genesis block, in seconds.
     pub genesis_timestamp: u64,
-    /// Seconds from block to block. One block in a hundred comes a slot late, as when a proposer misses its turn.
+    /// Seconds from block to block. One block in a hundred comes a slot late, as when a proposer misses its
+    /// turn.
     pub seconds_per_block: u64,
     /// Gas limit of every block.
     pub gas_limit: u64,
     /// Base fee of the genesis block, in wei.
     pub base_fee: u64,
-    /// Transactions per block on average, when the base fee is as usual; see [`crate::Workload::next_block`].
+    /// Transactions per block when the base fee is as in genesis. More come when it is lower, so in the long
+    /// run half the gas limit decides; see [`crate::Workload::next_block`].
     pub transactions_per_block: u64,
     /// Users with ether and tokens in the genesis state.
     pub genesis_users: u32,
@@ -36,7 +35,8 @@ pub struct GeneratorConfig {
 }
 
 impl Default for GeneratorConfig {
-    /// The benchmark chain: Osaka from the start, about 150 transactions of 85,000 gas in each block.
+    /// The benchmark chain: Osaka from the start, on average about 175 transactions of 85,000 gas in a
+    /// block.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -122,7 +122,8 @@ impl Default for ForkSchedule {
 }
 
 impl ForkSchedule {
-    /// A chain that begins in Paris and enters the next fork every `seconds`, the first at `start` + `seconds`.
+    /// A chain that begins in Paris and enters the next fork every `seconds`, the first at `start` +
+    /// `seconds`.
     pub const fn passing_through(start: u64, seconds: u64) -> Self {
         Self {
             shanghai: Some(start + seconds),
@@ -193,7 +194,10 @@ mod tests {
     fn faults_are_found() {
         let good = GeneratorConfig::default();
         assert_eq!(good.check(), Ok(()));
-        assert_eq!(GeneratorConfig { genesis_users: 9, ..good.clone() }.check(), Err(ConfigFault::TooFewUsers));
+        assert_eq!(
+            GeneratorConfig { genesis_users: 9, ..good.clone() }.check(),
+            Err(ConfigFault::TooFewUsers)
+        );
         assert_eq!(GeneratorConfig { tokens: 1, ..good.clone() }.check(), Err(ConfigFault::TokenCount));
         assert_eq!(GeneratorConfig { gas_limit: 0, ..good.clone() }.check(), Err(ConfigFault::Zero));
         assert_eq!(GeneratorConfig { mix: Mix::none(), ..good.clone() }.check(), Err(ConfigFault::EmptyMix));

@@ -1,8 +1,8 @@
 //! The contracts of generated chains, written with [`crate::asm`].
 //!
-//! Each module gives the runtime code, the init code where transactions deploy it, and the storage slots that the
-//! genesis allocation fills. Layouts, selectors and events are those of the contracts that mainnet is full of, so
-//! that tries, logs and traces look alike.
+//! Each module gives the runtime code, the init code where transactions deploy it, and the storage slots that
+//! the genesis allocation fills. Layouts, selectors and events are those of the contracts that mainnet is
+//! full of, so that tries, logs and traces look alike.
 
 pub mod account;
 pub mod airdrop;
@@ -28,7 +28,7 @@ pub const UNLIMITED: U256 = U256::MAX;
 
 /// Init code that runs `constructor` and then returns `runtime`.
 ///
-/// Constructor arguments are appended to it, one word each; see [`constructor_argument`].
+/// Constructor arguments are appended to it, one word each.
 pub fn init_code(runtime: &[u8], constructor: impl FnOnce(&mut Program)) -> Bytes {
     let mut program = Program::new();
     constructor(&mut program);

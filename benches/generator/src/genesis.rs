@@ -13,9 +13,7 @@ use alloy_consensus::{
     EMPTY_ROOT_HASH, Header,
     constants::{EMPTY_TRANSACTIONS, EMPTY_WITHDRAWALS},
 };
-use alloy_eips::{
-    eip2935, eip4788, eip7002, eip7251, eip7685::EMPTY_REQUESTS_HASH, eip7840::BlobParams,
-};
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7685::EMPTY_REQUESTS_HASH, eip7840::BlobParams};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_trie::root::state_root_ref_unhashed;

@@ -1,5 +1,5 @@
-//! Generates realistic, valid chains from a seed, of any length: for the sample chain, for property tests, and for
-//! benchmarks of the whole node.
+//! Generates realistic, valid chains from a seed, of any length: for the sample chain, for property tests,
+//! and for benchmarks of the whole node.
 //!
 //! ```text
 //! GeneratorConfig ──> genesis() ────────────> genesis JSON, genesis header
@@ -9,9 +9,9 @@
 //!                 └────────────── base fee, blob base fee, time of the next block ──┘
 //! ```
 //!
-//! A [`Workload`] plans transactions without reading the state: it keeps its own model of nonces, balances, token
-//! holdings and contracts. [`Generator`] has a [`ChainState`] execute them and seals the headers. The crate knows no
-//! executor, trie or database of its own; whoever uses it plugs one in.
+//! A [`Workload`] plans transactions without reading the state: it keeps its own model of nonces, balances,
+//! token holdings and contracts. [`Generator`] has a [`ChainState`] execute them and seals the headers. The
+//! crate knows no executor, trie or database of its own; whoever uses it plugs one in.
 //!
 //! Equal configurations give equal chains, byte for byte, on every platform and with any number of threads.
 

@@ -50,29 +50,29 @@ macro_rules! kinds {
 
 kinds! {
     /// Ether to an account that is there or is one of the cold addresses.
-    Transfer transfer = 200 from Paris,
+    Transfer transfer = 170 from Paris,
     /// Ether to a new user, who sends transactions from then on.
     Endowment endowment = 30 from Paris,
     /// An ERC-20 transfer.
-    TokenTransfer token_transfer = 350 from Paris,
+    TokenTransfer token_transfer = 320 from Paris,
     /// An ERC-20 approval.
-    Approval approval = 40 from Paris,
+    Approval approval = 20 from Paris,
     /// A swap through the router, of one or two hops; preceded by an approval where that is missing.
-    Swap swap = 150 from Paris,
+    Swap swap = 210 from Paris,
     /// Minting one or more NFTs.
-    Mint mint = 30 from Paris,
+    Mint mint = 36 from Paris,
     /// Deploying a contract.
-    Deployment deployment = 5 from Paris,
+    Deployment deployment = 11 from Paris,
     /// A factory making a child, or making and destroying it.
     Creation creation = 14 from Paris,
     /// Poking, paying or destroying a factory's child.
     Child child = 14 from Paris,
     /// Writing, overwriting, clearing or reading a run of storage slots.
-    StorageLoop storage_loop = 12 from Paris,
+    StorageLoop storage_loop = 24 from Paris,
     /// Hashing or multiplying.
-    ComputeLoop compute_loop = 12 from Paris,
+    ComputeLoop compute_loop = 16 from Paris,
     /// Tokens from one sender to many receivers.
-    Airdrop airdrop = 5 from Paris,
+    Airdrop airdrop = 11 from Paris,
     /// Ether from one sender to many receivers.
     Disperse disperse = 4 from Paris,
     /// Bulk call data to an account without code.

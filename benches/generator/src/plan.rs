@@ -1,9 +1,10 @@
 //! Planned transactions: what a workload hands out, and how a draft becomes one.
 //!
-//! A [`Draft`] says who does what with how much gas of execution. Planning it chooses the envelope, works out the
-//! intrinsic gas and the fees, and takes nonce, balance and block space; see [`Workload::push`].
+//! A [`Draft`] says who does what with how much gas of execution. Planning it chooses the envelope, works out
+//! the intrinsic gas and the fees, and takes nonce, balance and block space; see [`Workload::push`].
 //!
-//! The planners in the modules below make drafts, one per [`Kind`], and keep the model of the chain up to date.
+//! The planners in the modules below make drafts, one per [`Kind`], and keep the model of the chain up to
+//! date.
 
 mod bulk;
 mod children;
@@ -14,18 +15,9 @@ mod money;
 mod special;
 mod swap;
 
-use crate::{
-    accounts::UserIndex,
-    config::Fork,
-    mix::Kind,
-    workload::Workload,
-};
+use crate::{accounts::UserIndex, config::Fork, mix::Kind, workload::Workload};
 use alloy_consensus::{EthereumTxEnvelope, EthereumTypedTransaction, TxEip4844};
-use alloy_eips::{
-    eip2930::AccessListItem,
-    eip4895::Withdrawal,
-    eip7702::SignedAuthorization,
-};
+use alloy_eips::{eip2930::AccessListItem, eip4895::Withdrawal, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 
 /// A signed transaction as blocks hold it: blob transactions without their sidecars.

@@ -1,11 +1,11 @@
 //! The model of a chain's users and contracts, which plans block after block.
 //!
-//! The model follows the chain without reading it: it knows each user's nonce, a lower bound of everybody's ether and
-//! tokens, the pairs' reserves, which contracts children and storage slots are there. So a planned transaction is
-//! valid and ends as intended as long as all earlier ones were included in their order.
+//! The model follows the chain without reading it: it knows each user's nonce, a lower bound of everybody's
+//! ether and tokens, the pairs' reserves, which child contracts and storage slots are there. So a planned
+//! transaction is valid and ends as intended as long as all earlier ones were included in their order.
 //!
-//! What it plans depends on the configuration and on the contexts given, nothing else: no clock, no thread count, no
-//! order of a hash map.
+//! What it plans depends on the configuration and on the contexts given, nothing else: no clock, no thread
+//! count, no order of a hash map.
 
 use crate::{
     accounts::{Accounts, UserIndex},
@@ -119,17 +119,19 @@ impl Workload {
 
     /// Plans the next block.
     ///
-    /// The number of transactions varies around the configured average. It rises when the base fee is below half of
-    /// the genesis block's and falls when it is above twice that, as demand does, so that blocks settle around their
-    /// gas target. The sum of the gas limits never exceeds the block's, so that any execution fits.
+    /// The number of transactions varies around the configured average. It rises when the base fee is below
+    /// half of the genesis block's and falls when it is above twice that, as demand does, so that blocks
+    /// settle around their gas target. One block in a hundred is empty, three are as full as can be. The sum
+    /// of the gas limits never exceeds the block's, so that any execution fits.
     pub fn next_block(&mut self, context: &BlockContext) -> PlannedBlock {
         let mut block = BlockPlan::new(*context);
         let wanted = self.transactions_wanted(context.base_fee);
         let weights = self.config.mix.weights();
-        let weights = weights.map(|(kind, weight)| if kind.first_fork() <= context.fork { weight } else { 0 });
+        let weights =
+            weights.map(|(kind, weight)| if kind.first_fork() <= context.fork { weight } else { 0 });
         if weights.clone().any(|weight| weight > 0) {
             // A plan may come to nothing, at worst all of them.
-            for _ in 0..2 * wanted {
+            for _ in 0..wanted.saturating_mul(2) {
                 if block.transactions.len() as u64 >= wanted {
                     break;
                 }
@@ -172,8 +174,12 @@ impl Workload {
             fee if fee > usual.saturating_mul(2) => 85,
             _ => 100,
         };
-        let luck_percent = self.random.between(50, 150);
-        self.config.transactions_per_block * demand_percent * luck_percent / 10_000
+        let luck_percent = match self.random.below(100) {
+            0 => 0,
+            1..4 => 250,
+            _ => self.random.between(50, 150),
+        };
+        self.config.transactions_per_block.saturating_mul(demand_percent * luck_percent) / 10_000
     }
 
     fn withdrawals(&mut self) -> Vec<Withdrawal> {

@@ -1,1 +1,63 @@
-//! Portico.
+//! The JSON-RPC methods: a folder per namespace, on top of `portico-query`.
+//!
+//! ```text
+//!  request ──> Calls (metrics, clear argument errors) ──> eth | net | web3 | rpc
+//!                                                           │ Workers: bounded blocking threads per cost class
+//!                                                           ▼
+//!                                                    one query::Snapshot ──> convert ──> JSON
+//! ```
+//! A method parses its arguments, asks for what it needs from one snapshot on a blocking thread, and turns the
+//! answer into the shape that clients expect. Errors get their codes in one place (`error.rs`).
+//!
+//! This crate knows no socket and no table.
+
+mod calls;
+mod error;
+mod eth;
+mod net;
+mod node;
+mod rpc;
+mod web3;
+mod workers;
+
+use std::sync::Arc;
+
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use portico_query::Query;
+
+pub use calls::{Calls, CallsLayer};
+pub use eth::EthApiServer;
+pub use net::NetApiServer;
+pub use node::{Namespace, NodeInfo, UnknownNamespace};
+pub use web3::Web3ApiServer;
+pub use workers::{WorkerSettings, Workers};
+
+/// The methods of `namespaces`, and `rpc_modules`, which names them.
+///
+/// # Errors
+/// When two namespaces have a method of the same name, which is a mistake in this crate.
+pub fn methods(
+    query: &Query,
+    node: &Arc<NodeInfo>,
+    workers: &WorkerSettings,
+    namespaces: &[Namespace],
+) -> Result<RpcModule<()>, RegisterMethodError> {
+    let workers = Workers::new(query.clone(), workers);
+    let mut module = RpcModule::new(());
+    for namespace in distinct(namespaces) {
+        match namespace {
+            Namespace::Eth => module.merge(eth::Eth::new(workers.clone()).into_rpc())?,
+            Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
+            Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
+        }
+    }
+    rpc::register(&mut module, &distinct(namespaces))?;
+    Ok(module)
+}
+
+fn distinct(namespaces: &[Namespace]) -> Vec<Namespace> {
+    let mut namespaces = namespaces.to_vec();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    namespaces
+}

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use alloy_eips::BlockId;
+use alloy_evm::{overrides::StateOverrideError, rpc::EthTxEnvError};
 use alloy_primitives::{B256, Bytes};
 use portico_chain::ChainError;
 use portico_db::DbError;
+use portico_evm::{CallError, ExecutionError, ReadError};
 use portico_state::StateError;
+use revm::context::result::{HaltReason, OutOfGasError};
 
 /// Why a call has no answer. Protocols give each case their own code.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +39,9 @@ pub enum QueryError {
         hash: B256,
     },
     /// The data was deleted.
-    #[error("{what} of block {block_number} is pruned; it exists from block {first_block} on (setting {setting})")]
+    #[error(
+        "{what} of block {block_number} is pruned; it exists from block {first_block} on (setting {setting})"
+    )]
     Pruned {
         /// Which data.
         what: &'static str,
@@ -76,22 +81,28 @@ pub enum QueryError {
         head: u64,
     },
     /// More logs match than one call returns.
-    #[error("query returns more than {limit} logs; narrow the range, for example to blocks {from} to {to}")]
+    #[error(
+        "query returns more than {limit} logs; narrow the range, for example to blocks {from:#x} to {to:#x}"
+    )]
     TooManyLogs {
         /// Setting `log_results_max`.
         limit: usize,
         /// First block of the range.
         from: u64,
-        /// A last block that stays within the limit, or `from` if one block alone exceeds it.
+        /// A last block that stays within the limit, unless one block alone exceeds it.
         to: u64,
     },
     /// More blocks may match than one call reads.
-    #[error("query has to read {blocks} blocks, more than {limit}; narrow the range, or name addresses or topics")]
+    #[error(
+        "query has to read more than {limit} blocks; narrow the range, for example to blocks {from:#x} to {to:#x}, or name addresses or topics"
+    )]
     TooManyBlocks {
-        /// How many.
-        blocks: u64,
         /// Setting `log_blocks_max`.
         limit: u64,
+        /// First block of the range.
+        from: u64,
+        /// A last block that stays within the limit.
+        to: u64,
     },
     /// The call worked for too long.
     #[error("the call was stopped after {} s", limit.as_secs())]
@@ -107,4 +118,33 @@ pub enum QueryError {
         /// The text in it, if it is an ABI-coded error.
         reason: Option<String>,
     },
+    /// The called code ran into an exception.
+    #[error("{}", halt_text(reason))]
+    Halted {
+        /// Which one.
+        reason: HaltReason,
+    },
+    /// The call cannot be run, or the state under it cannot be read.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The request's fields contradict each other.
+    #[error(transparent)]
+    Request(#[from] EthTxEnvError),
+    /// The state that the caller wants instead contradicts itself.
+    #[error(transparent)]
+    Override(StateOverrideError<ReadError>),
+    /// An override that this version does not have.
+    #[error("override {0} is not supported")]
+    UnsupportedOverride(&'static str),
+    /// The block's fee recipient cannot be told.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+}
+
+fn halt_text(reason: &HaltReason) -> String {
+    match reason {
+        HaltReason::OutOfGas(OutOfGasError::Basic) => "out of gas".to_owned(),
+        HaltReason::OutOfGas(kind) => format!("out of gas: {kind:?}"),
+        reason => format!("execution halted: {reason:?}"),
+    }
 }

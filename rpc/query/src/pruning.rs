@@ -1,6 +1,6 @@
 //! What a database may have deleted, and the errors that say so.
 
-use portico_chain::prune_checkpoint;
+use portico_chain::{prune_checkpoint, read_checkpoint};
 
 use crate::{QueryError, Snapshot};
 
@@ -31,7 +31,7 @@ impl Kept {
         }
     }
 
-    /// The stage that writes and prunes it.
+    /// The stage that writes it.
     pub fn stage(self) -> &'static str {
         match self {
             Self::Bodies => "Bodies",
@@ -39,6 +39,14 @@ impl Kept {
             Self::Receipts => "Execution",
             Self::History => "History",
             Self::LogIndex => "LogIndex",
+        }
+    }
+
+    /// Name of the prune checkpoint. That of the Execution stage is about changes, not about receipts.
+    fn prune_checkpoint(self) -> &'static str {
+        match self {
+            Self::Receipts => "Receipts",
+            Self::Bodies | Self::Senders | Self::History | Self::LogIndex => self.stage(),
         }
     }
 
@@ -51,7 +59,7 @@ impl Kept {
 impl Snapshot<'_> {
     /// The first block that has `kept`.
     pub fn first_block_with(&self, kept: Kept) -> Result<u64, QueryError> {
-        Ok(prune_checkpoint(&self.txn, kept.stage())?.map_or(0, |pruned| pruned + 1))
+        Ok(prune_checkpoint(&self.txn, kept.prune_checkpoint())?.map_or(0, |pruned| pruned + 1))
     }
 
     /// # Errors
@@ -62,5 +70,23 @@ impl Snapshot<'_> {
             return Ok(());
         }
         Err(QueryError::Pruned { what: kept.name(), block_number, first_block, setting: kept.setting() })
+    }
+
+    /// # Errors
+    /// When the log index does not cover `from` to `to`.
+    pub(crate) fn check_log_index(&self, span: crate::logs::BlockSpan) -> Result<(), QueryError> {
+        self.check_kept(Kept::LogIndex, span.from)?;
+        self.check_reached(Kept::LogIndex, span.to)
+    }
+
+    /// # Errors
+    /// [`QueryError::NotIndexed`] when the stage that writes `kept` has not done the block.
+    pub(crate) fn check_reached(&self, kept: Kept, block_number: u64) -> Result<(), QueryError> {
+        let (what, stage) = (kept.name(), kept.stage());
+        let reached = read_checkpoint(&self.txn, stage)?;
+        if reached >= block_number {
+            return Ok(());
+        }
+        Err(QueryError::NotIndexed { what, block_number, stage, reached })
     }
 }

@@ -1,6 +1,6 @@
 //! Receipts, with what clients expect in them beyond what is stored.
 
-use alloy_consensus::{BlockHeader, Header, Transaction as _};
+use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256};
 use portico_chain::{Receipt, read_block_receipts, read_receipt};
 
@@ -25,7 +25,10 @@ impl ReceiptAt {
     /// Address of the contract that the transaction created, whether or not it succeeded.
     pub fn created_address(&self) -> Option<Address> {
         let transaction = &self.transaction;
-        transaction.transaction.is_create().then(|| transaction.sender.create(transaction.transaction.nonce()))
+        transaction
+            .transaction
+            .is_create()
+            .then(|| transaction.sender.create(transaction.transaction.nonce()))
     }
 }
 
@@ -42,7 +45,12 @@ impl Before {
         self.logs += receipt.logs.len() as u64;
     }
 
-    fn receipt_at(self, receipt: Receipt, transaction: TransactionAt, blob_base_fee: Option<u128>) -> ReceiptAt {
+    fn receipt_at(
+        self,
+        receipt: Receipt,
+        transaction: TransactionAt,
+        blob_base_fee: Option<u128>,
+    ) -> ReceiptAt {
         let has_blobs = transaction.transaction.blob_versioned_hashes().is_some();
         ReceiptAt {
             gas_used: receipt.cumulative_gas_used.saturating_sub(self.cumulative_gas_used),
@@ -58,7 +66,8 @@ impl Snapshot<'_> {
     /// The receipt of the transaction with this hash, up to the head.
     pub fn receipt(&self, hash: &B256) -> Result<Option<ReceiptAt>, QueryError> {
         let Some(found) = self.find(hash)? else { return Ok(None) };
-        let (block_number, first, tx_number) = (found.block_number, found.body.first_tx_number, found.tx_number);
+        let (block_number, first, tx_number) =
+            (found.block_number, found.body.first_tx_number, found.tx_number);
         self.check_kept(Kept::Receipts, block_number)?;
         let mut before = Before::default();
         for earlier in first..tx_number {
@@ -87,7 +96,11 @@ impl Snapshot<'_> {
     }
 }
 
-fn with_transactions(receipts: Vec<Receipt>, blob_base_fee: Option<u128>, block: FullBlock) -> Vec<ReceiptAt> {
+fn with_transactions(
+    receipts: Vec<Receipt>,
+    blob_base_fee: Option<u128>,
+    block: FullBlock,
+) -> Vec<ReceiptAt> {
     let mut before = Before::default();
     let pairs = receipts.into_iter().zip(block.into_transactions());
     pairs

@@ -25,11 +25,11 @@ impl<'q> Snapshot<'q> {
     /// The plain state is the newest executed one: what lies before it needs the changes of every block since.
     fn check_history(&self, block_number: u64, executed: u64) -> Result<(), QueryError> {
         self.check_kept(Kept::History, block_number)?;
-        let reached = read_checkpoint(&self.txn, Kept::History.stage())?;
+        let (what, stage) = (Kept::History.name(), Kept::History.stage());
+        let reached = read_checkpoint(&self.txn, stage)?;
         if reached >= executed {
             return Ok(());
         }
-        let (what, stage) = (Kept::History.name(), Kept::History.stage());
         Err(QueryError::NotIndexed { what, block_number, stage, reached })
     }
 

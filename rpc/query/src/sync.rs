@@ -6,8 +6,19 @@ use crate::{QueryError, Snapshot};
 
 /// Stages whose progress is shown, in the order in which blocks go through them.
 const STAGES: [&str; 13] = [
-    "Headers", "Bodies", "Senders", "Execution", "AccountHashing", "StorageHashing", "Trie", "History", "LogIndex",
-    "CallTraceIndex", "TxLookup", "Prune", "Finish",
+    "Headers",
+    "Bodies",
+    "Senders",
+    "Execution",
+    "AccountHashing",
+    "StorageHashing",
+    "Trie",
+    "History",
+    "LogIndex",
+    "CallTraceIndex",
+    "TxLookup",
+    "Prune",
+    "Finish",
 ];
 
 /// How far one stage is.

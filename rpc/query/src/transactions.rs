@@ -53,6 +53,21 @@ pub struct TransactionAt {
 }
 
 impl TransactionAt {
+    /// A block's transactions, which have these senders.
+    pub fn of_block(
+        block: BlockPosition,
+        transactions: Vec<Transaction>,
+        senders: Vec<Address>,
+    ) -> impl Iterator<Item = Self> {
+        let signed = transactions.into_iter().zip(senders);
+        (0..).zip(signed).map(move |(tx_index, (transaction, sender))| Self {
+            transaction,
+            sender,
+            block,
+            tx_index,
+        })
+    }
+
     /// Wei per gas that the sender paid (EIP-1559).
     pub fn effective_gas_price(&self) -> u128 {
         self.transaction.effective_gas_price(self.block.base_fee)
@@ -67,10 +82,7 @@ impl FullBlock {
 
     /// The block's transactions with their positions.
     pub fn into_transactions(self) -> impl Iterator<Item = TransactionAt> {
-        let block = self.position();
-        (0..).zip(self.parts.transactions.into_iter().zip(self.senders)).map(
-            move |(tx_index, (transaction, sender))| TransactionAt { transaction, sender, block, tx_index },
-        )
+        TransactionAt::of_block(self.position(), self.parts.transactions, self.senders)
     }
 }
 
@@ -101,7 +113,8 @@ impl Snapshot<'_> {
             return Ok(None);
         }
         let tx_number = body.first_tx_number + tx_index;
-        let transaction = read_transaction(&self.txn, tx_number)?.ok_or(missing("transaction", block_number))?;
+        let transaction =
+            read_transaction(&self.txn, tx_number)?.ok_or(missing("transaction", block_number))?;
         self.locate(Found { transaction, tx_number, block_number, body }).map(Some)
     }
 

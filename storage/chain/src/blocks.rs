@@ -137,6 +137,41 @@ pub fn insert_header(
     Ok(())
 }
 
+/// A header that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHeader {
+    /// The block's hash.
+    pub hash: B256,
+    /// The header.
+    pub header: Header,
+    /// Sum of difficulties up to and with it.
+    pub total_difficulty: U256,
+}
+
+/// Appends headers, which follow each other and the last one that is there, as canonical.
+pub fn append_headers(txn: &RwTxn<'_>, headers: &[NewHeader]) -> Result<(), ChainError> {
+    let mut hashes = txn.cursor::<tables::CanonicalHeaders>()?;
+    let mut rows = txn.cursor::<tables::Headers>()?;
+    let mut difficulties = txn.cursor::<tables::TotalDifficulties>()?;
+    for new in headers {
+        hashes.append(&new.header.number, &new.hash)?;
+        rows.append(&new.header.number, &new.header)?;
+        difficulties.append(&new.header.number, &new.total_difficulty)?;
+    }
+    let mut numbers: Vec<(B256, u64)> = headers.iter().map(|new| (new.hash, new.header.number)).collect();
+    numbers.sort_unstable();
+    let mut by_hash = txn.cursor::<tables::HeaderNumbers>()?;
+    for (hash, number) in &numbers {
+        by_hash.upsert(hash, number)?;
+    }
+    Ok(())
+}
+
+/// Appends the body of the block after the last one that has one.
+pub fn append_bodies(txn: &RwTxn<'_>, block_number: u64, body: &StoredBody) -> Result<(), ChainError> {
+    Ok(txn.cursor::<tables::BlockBodies>()?.append(&block_number, body)?)
+}
+
 /// Deletes the headers above `block_number`, keeping each as a row of the side blocks' numbers only when asked by
 /// [`write_side_block`] before.
 pub fn delete_headers_above(txn: &RwTxn<'_>, block_number: u64) -> Result<(), ChainError> {
@@ -182,4 +217,23 @@ pub fn read_side_block<K: TransactionKind>(
     hash: B256,
 ) -> Result<Option<Vec<u8>>, ChainError> {
     Ok(txn.get::<tables::SideBlocks>(&BlockHashKey { number, hash })?)
+}
+
+/// Keeps the RLP of a canonical block's access list (EIP-7928).
+pub fn write_access_list(txn: &RwTxn<'_>, block_number: u64, rlp: &[u8]) -> Result<(), ChainError> {
+    Ok(txn.put_bytes::<tables::BlockAccessLists>(&Key::encode(&block_number), rlp)?)
+}
+
+/// The RLP of a canonical block's access list, when it is kept.
+pub fn read_access_list<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<Vec<u8>>, ChainError> {
+    Ok(txn.get::<tables::BlockAccessLists>(&block_number)?)
+}
+
+/// Deletes the access lists of the blocks above `block_number`.
+pub fn delete_access_lists_above(txn: &RwTxn<'_>, block_number: u64) -> Result<(), ChainError> {
+    txn.cursor::<tables::BlockAccessLists>()?.delete_from(&(block_number + 1).encode())?;
+    Ok(())
 }

@@ -17,6 +17,14 @@ pub enum ChainError {
         /// Of which block.
         block_number: u64,
     },
+    /// A transaction's row that must exist does not.
+    #[error("{what} of transaction {tx_number} is missing in the database")]
+    MissingTransaction {
+        /// What is missing.
+        what: &'static str,
+        /// Of which transaction, by running number.
+        tx_number: u64,
+    },
     /// The database belongs to another chain.
     #[error(
         "the database holds chain {found_id} with genesis {found_genesis}, not chain {expected_id} with genesis {expected_genesis}"

@@ -90,6 +90,22 @@ pub fn iter_transactions<K: TransactionKind, E: From<ChainError>>(
     iterate::<tables::Transactions, K, E>(txn, start, visit)
 }
 
+/// Stored forms of transactions from `start` on, in order, until `visit` says `false`; see [`decode_row`].
+pub fn iter_transaction_rows<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    start: u64,
+    mut visit: impl FnMut(u64, Vec<u8>) -> bool,
+) -> Result<(), ChainError> {
+    let mut cursor = txn.cursor::<tables::Transactions>()?;
+    cursor.for_each_row_from(&start, |tx_number, row| visit(tx_number, row))?;
+    Ok(())
+}
+
+/// Inverse of [`encode_row`].
+pub fn decode_row<V: portico_db::Value>(row: &[u8]) -> Result<V, portico_db::DecodeError> {
+    V::decode(row)
+}
+
 /// Receipts from `start` on, in order, until `visit` says `false`.
 pub fn iter_receipts<K: TransactionKind, E: From<ChainError>>(
     txn: &Txn<'_, K>,

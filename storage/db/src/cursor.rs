@@ -88,6 +88,21 @@ impl<'txn, T: Table, K: TransactionKind> Cursor<'txn, T, K> {
         Walk { start: Some(start.encode().as_ref().to_vec()), cursor: self }
     }
 
+    /// Hands stored forms of rows from `start` on to `visit`, in order, until it says `false`.
+    pub fn for_each_row_from(
+        &mut self,
+        start: &T::Key,
+        mut visit: impl FnMut(T::Key, Vec<u8>) -> bool,
+    ) -> Result<(), DbError> {
+        for found in self.inner.iter_from::<KeyOf<T>, Vec<u8>>(start.encode().as_ref()) {
+            let (key, value) = found.map_err(|source| table_error(T::NAME, "reading", source))?;
+            if !visit(key.0, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// All rows, in order.
     pub fn walk_all(&mut self) -> Walk<'_, 'txn, T, K> {
         Walk { start: Some(Vec::new()), cursor: self }

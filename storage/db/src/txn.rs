@@ -158,4 +158,19 @@ impl RwTxn<'_> {
             .map(drop)
             .map_err(|source| DbError::Transaction { operation: "committing", source })
     }
+
+    /// Appends all rows of the table at `index` of another database to the empty one here, in order.
+    pub fn append_all_raw<K: TransactionKind>(&self, index: usize, from: &Txn<'_, K>) -> Result<(), DbError> {
+        let info = &crate::tables::TABLES[index];
+        let error = |source| table_error(info.name, "copying", source);
+        let flags = if info.dup_sort { WriteFlags::APPEND_DUP } else { WriteFlags::APPEND };
+        self.inner.clear_table(&self.tables[index]).map_err(error)?;
+        let mut target = self.inner.cursor(&self.tables[index]).map_err(error)?;
+        let mut result = Ok(());
+        from.for_each_raw(index, |key, value| {
+            result = target.put(key, value, flags);
+            result.is_ok()
+        })?;
+        result.map_err(error)
+    }
 }

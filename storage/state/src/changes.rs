@@ -2,9 +2,7 @@
 
 use portico_db::{
     DbError, Key, RwTxn, Table, TransactionKind, Txn,
-    models::{
-        AccountChange, BlockChunkKey, ChangeChunks, StorageChange, TraceAddress,
-    },
+    models::{AccountChange, BlockChunkKey, ChangeChunks, StorageChange, TraceAddress},
     tables,
 };
 

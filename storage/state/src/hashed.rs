@@ -5,17 +5,18 @@ use std::ops::RangeInclusive;
 use alloy_primitives::{Address, B256, U256};
 use portico_db::{
     Cursor, DbError, RW, RwTxn, Table, TransactionKind, Txn, Value,
-    etl::Collector,
     models::{Account, StorageEntry},
     tables,
 };
 
 use crate::{
-    PlainReader, SortSpace,
-    changes::{iter_account_changes, iter_storage_changes},
-    hashing::{ADDRESS_LEN, Hasher, SLOT_KEY_LEN},
+    PlainReader,
+    change_rows::{
+        ADDRESS_LEN, Accounts, Half, SortSpace, Storage, changed_keys, changes_by_key, for_each_first,
+        slot_key,
+    },
+    hashing::Hasher,
     plain::{iter_accounts, iter_storage, put_or_delete, replace_dup},
-    sort_space::for_each_first,
 };
 
 /// An account by the keccak of its address.
@@ -69,19 +70,15 @@ pub fn update_hashed_accounts<E: From<DbError>>(
     mut at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
     let last_block = *blocks.end();
-    let mut changed = space.collector();
-    iter_account_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        Ok::<(), E>(changed.insert(change.address.as_slice(), &[])?)
-    })?;
+    let changed = changed_keys::<Accounts, E>(txn, blocks, space, &mut at)?;
     let mut plain = PlainReader::new(txn)?;
     let mut hasher = Hasher::new(space);
     let mut value = Vec::new();
-    for_each_first(changed.into_sorted()?, ADDRESS_LEN, |address, _| {
+    for_each_first::<Accounts, E>(changed, |address, _| {
         at(last_block)?;
         value.clear();
         plain.account(&Address::from_slice(address))?.encode(&mut value);
-        Ok::<(), E>(hasher.insert(address, &value)?)
+        Ok(hasher.insert(address, &value)?)
     })?;
     put_accounts(txn, hasher, || at(last_block))
 }
@@ -95,20 +92,16 @@ pub fn update_hashed_storage<E: From<DbError>>(
     mut at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
     let last_block = *blocks.end();
-    let mut changed = space.collector();
-    iter_storage_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        Ok::<(), E>(changed.insert(&slot_key(&change.address, &change.slot), &[])?)
-    })?;
+    let changed = changed_keys::<Storage, E>(txn, blocks, space, &mut at)?;
     let mut plain = PlainReader::new(txn)?;
     let mut hasher = Hasher::new(space);
     let mut value = Vec::new();
-    for_each_first(changed.into_sorted()?, SLOT_KEY_LEN, |key, _| {
+    for_each_first::<Storage, E>(changed, |key, _| {
         at(last_block)?;
         let (address, slot) = key.split_at(ADDRESS_LEN);
         value.clear();
         plain.storage(&Address::from_slice(address), &B256::from_slice(slot))?.encode(&mut value);
-        Ok::<(), E>(hasher.insert(key, &value)?)
+        Ok(hasher.insert(key, &value)?)
     })?;
     put_storage(txn, hasher, || at(last_block))
 }
@@ -122,16 +115,8 @@ pub fn revert_hashed_accounts<E: From<DbError>>(
     mut at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
     let last_block = *blocks.end();
-    let mut changed = space.collector();
-    let mut value = Vec::new();
-    iter_account_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        value.clear();
-        change.before.encode(&mut value);
-        let key = [change.address.as_slice(), &block_number.to_be_bytes()].concat();
-        Ok::<(), E>(changed.insert(&key, &value)?)
-    })?;
-    put_accounts(txn, hash_earliest(changed, ADDRESS_LEN, space)?, || at(last_block))
+    let hasher = hash_values_before::<Accounts, E>(txn, blocks, space, &mut at)?;
+    put_accounts(txn, hasher, || at(last_block))
 }
 
 /// Takes `blocks`, the newest ones, back from hashed storage; as [`revert_hashed_accounts`].
@@ -142,16 +127,8 @@ pub fn revert_hashed_storage<E: From<DbError>>(
     mut at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
     let last_block = *blocks.end();
-    let mut changed = space.collector();
-    let mut value = Vec::new();
-    iter_storage_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        value.clear();
-        change.before.encode(&mut value);
-        let key = [&slot_key(&change.address, &change.slot)[..], &block_number.to_be_bytes()].concat();
-        Ok::<(), E>(changed.insert(&key, &value)?)
-    })?;
-    put_storage(txn, hash_earliest(changed, SLOT_KEY_LEN, space)?, || at(last_block))
+    let hasher = hash_values_before::<Storage, E>(txn, blocks, space, &mut at)?;
+    put_storage(txn, hasher, || at(last_block))
 }
 
 /// Makes hashed accounts anew from the plain ones; returns their number. `at` is called for each row.
@@ -211,17 +188,16 @@ pub fn rebuild_hashed_storage<E: From<DbError>>(
     Ok(rows)
 }
 
-fn slot_key(address: &Address, slot: &B256) -> [u8; SLOT_KEY_LEN] {
-    let mut key = [0; SLOT_KEY_LEN];
-    key[..ADDRESS_LEN].copy_from_slice(address.as_slice());
-    key[ADDRESS_LEN..].copy_from_slice(slot.as_slice());
-    key
-}
-
-/// Of rows plain key ‖ block → value, those of each key's first block.
-fn hash_earliest(changed: Collector, key_len: usize, space: SortSpace<'_>) -> Result<Hasher, DbError> {
+/// The values before all of `blocks`, which are those before the first block that changed each.
+fn hash_values_before<H: Half, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    at: impl FnMut(u64) -> Result<(), E>,
+) -> Result<Hasher, E> {
+    let changes = changes_by_key::<H, E>(txn, blocks, space, at)?;
     let mut hasher = Hasher::new(space);
-    for_each_first(changed.into_sorted()?, key_len, |key, value| hasher.insert(key, value))?;
+    for_each_first::<H, E>(changes, |key, before| Ok(hasher.insert(key, before)?))?;
     Ok(hasher)
 }
 
@@ -264,6 +240,12 @@ fn put_storage<E: From<DbError>>(
 /// keccak(address) and the entry of a row keccak(address) ‖ keccak(slot) → value.
 fn hashed_entry(key: &[u8], value: &[u8]) -> Result<(B256, StorageEntry), DbError> {
     let (hashed_address, slot) = key.split_at(32);
-    let value = U256::decode(value).map_err(|source| DbError::Corrupt { table: tables::HashedStorage::NAME, source })?;
+    let value = U256::decode(value)
+        .map_err(|source| DbError::Corrupt { table: tables::HashedStorage::NAME, source })?;
     Ok((B256::from_slice(hashed_address), StorageEntry { slot: B256::from_slice(slot), value }))
+}
+
+/// Leaves of all tries: accounts and slots.
+pub fn hashed_leaf_count<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<u64, DbError> {
+    Ok((txn.entries::<tables::HashedAccounts>()? + txn.entries::<tables::HashedStorage>()?) as u64)
 }

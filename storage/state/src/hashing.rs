@@ -8,12 +8,7 @@ use portico_db::{
 };
 use rayon::prelude::*;
 
-use crate::SortSpace;
-
-/// Bytes of an address.
-pub(crate) const ADDRESS_LEN: usize = 20;
-/// Bytes of an address and a slot.
-pub(crate) const SLOT_KEY_LEN: usize = 52;
+use crate::change_rows::{ADDRESS_LEN, SortSpace};
 
 /// Rows that are hashed together.
 const BATCH_ROWS: usize = 1 << 15;

@@ -64,7 +64,9 @@ fn account_before_next_change<K: TransactionKind>(
 ) -> Result<Option<Option<Account>>, DbError> {
     let key = AccountHistoryKey { address: *address, last_block: block_number.saturating_add(1) };
     match cursor.seek(&key)? {
-        Some((found, chunk)) if found.address == *address => before_next::<tables::AccountHistory, _>(&chunk, block_number),
+        Some((found, chunk)) if found.address == *address => {
+            before_next::<tables::AccountHistory, _>(&chunk, block_number)
+        }
         _ => Ok(None),
     }
 }
@@ -75,7 +77,8 @@ fn slot_before_next_change<K: TransactionKind>(
     slot: &B256,
     block_number: u64,
 ) -> Result<Option<U256>, DbError> {
-    let key = StorageHistoryKey { address: *address, slot: *slot, last_block: block_number.saturating_add(1) };
+    let key =
+        StorageHistoryKey { address: *address, slot: *slot, last_block: block_number.saturating_add(1) };
     match cursor.seek(&key)? {
         Some((found, chunk)) if found.address == *address && found.slot == *slot => {
             before_next::<tables::StorageHistory, _>(&chunk, block_number)
@@ -129,7 +132,8 @@ impl<'txn, 'db, K: TransactionKind> StateAt<'txn, 'db, K> {
     /// An account.
     pub fn account(&mut self, address: &Address) -> Result<Option<Account>, StateError> {
         if let Some(history) = &mut self.history
-            && let Some(before) = account_before_next_change(&mut history.accounts, address, self.block_number)?
+            && let Some(before) =
+                account_before_next_change(&mut history.accounts, address, self.block_number)?
         {
             return Ok(before);
         }
@@ -139,7 +143,8 @@ impl<'txn, 'db, K: TransactionKind> StateAt<'txn, 'db, K> {
     /// A storage slot; zero when it was not set.
     pub fn storage(&mut self, address: &Address, slot: &B256) -> Result<U256, StateError> {
         if let Some(history) = &mut self.history
-            && let Some(before) = slot_before_next_change(&mut history.storage, address, slot, self.block_number)?
+            && let Some(before) =
+                slot_before_next_change(&mut history.storage, address, slot, self.block_number)?
         {
             return Ok(before);
         }

@@ -12,17 +12,13 @@
 use std::ops::RangeInclusive;
 
 use portico_db::{
-    Cursor, Database, DbError, DecodeError, Key, RW, RoTxn, RwTxn, Table, Value,
-    etl::{Collector, SortedRows},
+    Cursor, Database, DbError, DecodeError, Key, RW, RoTxn, RwTxn, Table,
     models::{HistoryChunk, HistoryChunkBuilder, StoredChunk},
     tables,
 };
 
-use crate::{
-    SortSpace,
-    changes::{iter_account_changes, iter_storage_changes},
-    hashing::{ADDRESS_LEN, SLOT_KEY_LEN},
-    sort_space::for_each_first,
+use crate::change_rows::{
+    Accounts, Half, SLOT_KEY_LEN, SortSpace, Storage, changed_keys, changes_by_key, for_each_first,
 };
 
 /// What the open chunk's key ends in.
@@ -43,60 +39,40 @@ pub enum PruneKeys {
 /// while rows are written; its error ends the work.
 ///
 /// # Errors
-/// [`DbError::Corrupt`] when history already has entries at or after the first of the blocks.
+/// [`DbError::Corrupt`] when a changed key already has entries at or after its first change.
 pub fn append_account_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     blocks: RangeInclusive<u64>,
     space: SortSpace<'_>,
-    mut at: impl FnMut(u64) -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
-    let last_block = *blocks.end();
-    let mut sorted = space.collector();
-    let mut value = Vec::new();
-    iter_account_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        value.clear();
-        change.before.encode(&mut value);
-        let key = ChunkKey::new(change.address.as_slice(), block_number);
-        Ok::<(), E>(sorted.insert(key.bytes(), &value)?)
-    })?;
-    append::<tables::AccountHistory, E>(txn, sorted, || at(last_block))
+    append::<tables::AccountHistory, E>(txn, blocks, space, at)
 }
 
 /// Appends the storage changes of `blocks`; as [`append_account_history`].
 ///
 /// # Errors
-/// [`DbError::Corrupt`] when history already has entries at or after the first of the blocks.
+/// [`DbError::Corrupt`] when a changed key already has entries at or after its first change.
 pub fn append_storage_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     blocks: RangeInclusive<u64>,
     space: SortSpace<'_>,
-    mut at: impl FnMut(u64) -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
-    let last_block = *blocks.end();
-    let mut sorted = space.collector();
-    let mut value = Vec::new();
-    iter_storage_changes(txn, blocks, |block_number, change| {
-        at(block_number)?;
-        value.clear();
-        change.before.encode(&mut value);
-        let key = ChunkKey::new(&slot_prefix(change.address.0.0, change.slot.0), block_number);
-        Ok::<(), E>(sorted.insert(key.bytes(), &value)?)
-    })?;
-    append::<tables::StorageHistory, E>(txn, sorted, || at(last_block))
+    append::<tables::StorageHistory, E>(txn, blocks, space, at)
 }
 
 /// Takes the account changes of `blocks`, the newest ones, out of history; the rows are then those that appending up
-/// to the block before gives. The changes must still be there. `at` is called for each key.
+/// to the block before gives. The changes must still be there. `at` is called with each block read, then with the
+/// last.
 pub fn unwind_account_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     blocks: RangeInclusive<u64>,
     space: SortSpace<'_>,
-    at: impl FnMut() -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), E> {
     let first = *blocks.start();
-    let keys = changed_accounts(txn, blocks, space)?;
-    for_each_key::<tables::AccountHistory, E>(txn, keys, at, |cursor, prefix| cut_from(cursor, prefix, first))
+    cut::<tables::AccountHistory, E>(txn, blocks, space, at, |cursor, prefix| cut_from(cursor, prefix, first))
 }
 
 /// Takes the storage changes of `blocks` out of history; as [`unwind_account_history`].
@@ -104,53 +80,36 @@ pub fn unwind_storage_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     blocks: RangeInclusive<u64>,
     space: SortSpace<'_>,
-    at: impl FnMut() -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), E> {
     let first = *blocks.start();
-    let keys = changed_slots(txn, blocks, space)?;
-    for_each_key::<tables::StorageHistory, E>(txn, keys, at, |cursor, prefix| cut_from(cursor, prefix, first))
+    cut::<tables::StorageHistory, E>(txn, blocks, space, at, |cursor, prefix| cut_from(cursor, prefix, first))
 }
 
-/// Deletes entries of `through` and earlier blocks from account history. State can then be read as of `through` and
-/// later, so that block `through + 1` can still be run again.
+/// Deletes the entries of `through` and earlier blocks from account history. State can still be read as of `through`
+/// and later, so that block `through + 1` can be run again.
 ///
 /// A chunk that straddles is rewritten without its first entries, under the key that it has: so pruning and unwinding
-/// give the same rows in either order. `at` is called for each key.
+/// give the same rows in either order. `at` is called with a block for each change or key that is looked at.
 pub fn prune_account_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     through: u64,
     keys: PruneKeys,
     space: SortSpace<'_>,
-    at: impl FnMut() -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), E> {
-    match keys {
-        PruneKeys::All => prune_all::<tables::AccountHistory, E>(txn, through, at),
-        PruneKeys::ChangedIn(blocks) => {
-            let keys = changed_accounts(txn, blocks, space)?;
-            for_each_key::<tables::AccountHistory, E>(txn, keys, at, |cursor, prefix| {
-                cut_through(cursor, prefix, through)
-            })
-        }
-    }
+    prune::<tables::AccountHistory, E>(txn, through, keys, space, at)
 }
 
-/// Deletes entries of `through` and earlier blocks from storage history; as [`prune_account_history`].
+/// Deletes the entries of `through` and earlier blocks from storage history; as [`prune_account_history`].
 pub fn prune_storage_history<E: From<DbError>>(
     txn: &RwTxn<'_>,
     through: u64,
     keys: PruneKeys,
     space: SortSpace<'_>,
-    at: impl FnMut() -> Result<(), E>,
+    at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), E> {
-    match keys {
-        PruneKeys::All => prune_all::<tables::StorageHistory, E>(txn, through, at),
-        PruneKeys::ChangedIn(blocks) => {
-            let keys = changed_slots(txn, blocks, space)?;
-            for_each_key::<tables::StorageHistory, E>(txn, keys, at, |cursor, prefix| {
-                cut_through(cursor, prefix, through)
-            })
-        }
-    }
+    prune::<tables::StorageHistory, E>(txn, through, keys, space, at)
 }
 
 /// Rewrites both history tables front to back and commits: full pages where inserting left half-empty ones.
@@ -158,7 +117,10 @@ pub fn prune_storage_history<E: From<DbError>>(
 /// One transaction: a crash leaves the tables as they were. The rows are read from the snapshot that the transaction
 /// starts from, so that no scratch space is needed; the old pages are free for reuse after the commit. Waits for the
 /// write transaction. `at` is called for each row.
-pub fn reappend_history<E: From<DbError>>(db: &Database, mut at: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+pub fn reappend_history<E: From<DbError>>(
+    db: &Database,
+    mut at: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
     let txn = db.begin_rw()?;
     // Taken while nobody else can write: the snapshot that `txn` starts from.
     let before = db.begin_ro()?;
@@ -182,18 +144,20 @@ fn reappend<T: HistoryTable, E: From<DbError>>(
     Ok(())
 }
 
-/// A table of chunks; its keys end in a block number.
+/// A table of chunks: its keys are a plain key and a block number.
 trait HistoryTable: Table<Value = StoredChunk> {
+    /// Whose changes it holds.
+    type Of: Half;
     /// Bytes of the key before the block number.
-    const PREFIX_LEN: usize;
+    const PREFIX_LEN: usize = <Self::Of as Half>::KEY_LEN;
 }
 
 impl HistoryTable for tables::AccountHistory {
-    const PREFIX_LEN: usize = ADDRESS_LEN;
+    type Of = Accounts;
 }
 
 impl HistoryTable for tables::StorageHistory {
-    const PREFIX_LEN: usize = SLOT_KEY_LEN;
+    type Of = Storage;
 }
 
 /// prefix ‖ block number 8, big-endian.
@@ -222,61 +186,56 @@ impl ChunkKey {
     }
 }
 
-fn slot_prefix(address: [u8; ADDRESS_LEN], slot: [u8; 32]) -> [u8; SLOT_KEY_LEN] {
-    let mut prefix = [0; SLOT_KEY_LEN];
-    prefix[..ADDRESS_LEN].copy_from_slice(&address);
-    prefix[ADDRESS_LEN..].copy_from_slice(&slot);
-    prefix
-}
-
-fn changed_accounts(
-    txn: &RwTxn<'_>,
-    blocks: RangeInclusive<u64>,
-    space: SortSpace<'_>,
-) -> Result<SortedRows, DbError> {
-    let mut keys = space.collector();
-    iter_account_changes(txn, blocks, |_, change| keys.insert(change.address.as_slice(), &[]))?;
-    keys.into_sorted()
-}
-
-fn changed_slots(
-    txn: &RwTxn<'_>,
-    blocks: RangeInclusive<u64>,
-    space: SortSpace<'_>,
-) -> Result<SortedRows, DbError> {
-    let mut keys = space.collector();
-    iter_storage_changes(txn, blocks, |_, change| keys.insert(&slot_prefix(change.address.0.0, change.slot.0), &[]))?;
-    keys.into_sorted()
-}
-
-fn for_each_key<T: HistoryTable, E: From<DbError>>(
-    txn: &RwTxn<'_>,
-    keys: SortedRows,
-    mut at: impl FnMut() -> Result<(), E>,
-    mut visit: impl FnMut(&mut Cursor<'_, T, RW>, &[u8]) -> Result<(), DbError>,
-) -> Result<(), E> {
-    let mut cursor = txn.cursor::<T>()?;
-    for_each_first(keys, T::PREFIX_LEN, |prefix, _| {
-        at()?;
-        Ok(visit(&mut cursor, prefix)?)
-    })
-}
-
-/// Writes rows of prefix ‖ block → value before, in order.
 fn append<T: HistoryTable, E: From<DbError>>(
     txn: &RwTxn<'_>,
-    rows: Collector,
-    mut at: impl FnMut() -> Result<(), E>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    mut at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<u64, E> {
+    let last_block = *blocks.end();
+    let changes = changes_by_key::<T::Of, E>(txn, blocks, space, &mut at)?;
     let mut writer = ChunkWriter::<T>::new(txn)?;
-    rows.into_sorted()?.for_each(|key, value| {
-        at()?;
-        let (prefix, block_number) = key.split_at(T::PREFIX_LEN);
-        let block_number = u64::from_be_bytes(block_number.try_into().expect("keys were made with 8 bytes of block"));
-        Ok::<(), E>(writer.push(prefix, block_number, value)?)
+    changes.for_each(|row, before| {
+        at(last_block)?;
+        let (key, block_number) = row.split_at(T::PREFIX_LEN);
+        let block_number =
+            u64::from_be_bytes(block_number.try_into().expect("rows were made with 8 bytes of block"));
+        Ok::<(), E>(writer.push(key, block_number, before)?)
     })?;
     writer.finish_key()?;
     Ok(writer.rows)
+}
+
+fn prune<T: HistoryTable, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    through: u64,
+    keys: PruneKeys,
+    space: SortSpace<'_>,
+    mut at: impl FnMut(u64) -> Result<(), E>,
+) -> Result<(), E> {
+    match keys {
+        PruneKeys::ChangedIn(blocks) => {
+            cut::<T, E>(txn, blocks, space, at, |cursor, prefix| cut_through(cursor, prefix, through))
+        }
+        PruneKeys::All => prune_all::<T, E>(txn, through, || at(through)),
+    }
+}
+
+/// Cuts the chunks of every key that `blocks` changed.
+fn cut<T: HistoryTable, E: From<DbError>>(
+    txn: &RwTxn<'_>,
+    blocks: RangeInclusive<u64>,
+    space: SortSpace<'_>,
+    mut at: impl FnMut(u64) -> Result<(), E>,
+    mut cut_key: impl FnMut(&mut Cursor<'_, T, RW>, &[u8]) -> Result<(), DbError>,
+) -> Result<(), E> {
+    let last_block = *blocks.end();
+    let changed = changed_keys::<T::Of, E>(txn, blocks, space, &mut at)?;
+    let mut cursor = txn.cursor::<T>()?;
+    for_each_first::<T::Of, E>(changed, |key, _| {
+        at(last_block)?;
+        Ok(cut_key(&mut cursor, key)?)
+    })
 }
 
 /// Continues the open chunks of keys that come in order.
@@ -358,7 +317,10 @@ fn seek_prefix<T: HistoryTable>(
     Ok(found.and_then(|row| of_prefix::<T>(row, &key.bytes()[..T::PREFIX_LEN])))
 }
 
-fn of_prefix<T: HistoryTable>((key, chunk): (T::Key, StoredChunk), prefix: &[u8]) -> Option<(ChunkKey, StoredChunk)> {
+fn of_prefix<T: HistoryTable>(
+    (key, chunk): (T::Key, StoredChunk),
+    prefix: &[u8],
+) -> Option<(ChunkKey, StoredChunk)> {
     let encoded = key.encode();
     let (found, block) = encoded.as_ref().split_at(T::PREFIX_LEN);
     let last_block = u64::from_be_bytes(block.try_into().expect("decoded keys have 8 bytes of block"));
@@ -366,7 +328,11 @@ fn of_prefix<T: HistoryTable>((key, chunk): (T::Key, StoredChunk), prefix: &[u8]
 }
 
 /// Deletes a key's entries of `first` and later blocks, and leaves the last chunk that remains open.
-fn cut_from<T: HistoryTable>(cursor: &mut Cursor<'_, T, RW>, prefix: &[u8], first: u64) -> Result<(), DbError> {
+fn cut_from<T: HistoryTable>(
+    cursor: &mut Cursor<'_, T, RW>,
+    prefix: &[u8],
+    first: u64,
+) -> Result<(), DbError> {
     let open = ChunkKey::new(prefix, OPEN);
     let start = ChunkKey::new(prefix, first);
     let Some((_, chunk)) = seek_prefix(cursor, &start)? else { return Ok(()) };
@@ -387,7 +353,11 @@ fn cut_from<T: HistoryTable>(cursor: &mut Cursor<'_, T, RW>, prefix: &[u8], firs
 }
 
 /// Deletes a key's entries of `through` and earlier blocks.
-fn cut_through<T: HistoryTable>(cursor: &mut Cursor<'_, T, RW>, prefix: &[u8], through: u64) -> Result<(), DbError> {
+fn cut_through<T: HistoryTable>(
+    cursor: &mut Cursor<'_, T, RW>,
+    prefix: &[u8],
+    through: u64,
+) -> Result<(), DbError> {
     let first_kept = ChunkKey::new(prefix, through.saturating_add(1));
     cursor.delete_range(ChunkKey::new(prefix, 0).bytes(), Some(first_kept.bytes()))?;
     let Some((key, chunk)) = seek_prefix(cursor, &first_kept)? else { return Ok(()) };
@@ -428,3 +398,6 @@ fn prune_all<T: HistoryTable, E: From<DbError>>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

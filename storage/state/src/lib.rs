@@ -7,6 +7,7 @@
 //! ```
 //! This crate knows tables and keys, not blocks, rules or roots.
 
+mod change_rows;
 mod changes;
 mod error;
 mod hashed;
@@ -14,17 +15,19 @@ mod hashing;
 mod history;
 mod history_write;
 mod plain;
-mod sort_space;
 
+pub use change_rows::SortSpace;
 pub use changes::{
     BlockChanges, delete_changes_above, delete_changes_below, first_changes_block, iter_account_changes,
-    iter_call_traces, iter_storage_changes, read_account_changes, read_call_traces, read_storage_changes, write_changes,
+    iter_call_traces, iter_storage_changes, read_account_changes, read_call_traces, read_storage_changes,
+    write_changes,
 };
 pub use error::StateError;
 pub use hashed::{
-    clear_hashed_accounts, clear_hashed_storage, read_hashed_account, rebuild_hashed_accounts, rebuild_hashed_storage,
-    revert_hashed_accounts, revert_hashed_storage, update_hashed_accounts, update_hashed_storage, wipe_hashed_storage,
-    write_hashed_account, write_hashed_slot,
+    clear_hashed_accounts, clear_hashed_storage, hashed_leaf_count, read_hashed_account,
+    rebuild_hashed_accounts, rebuild_hashed_storage, revert_hashed_accounts, revert_hashed_storage,
+    update_hashed_accounts, update_hashed_storage, wipe_hashed_storage, write_hashed_account,
+    write_hashed_slot,
 };
 pub use history::{HistoryBounds, StateAt, account_at, storage_at};
 pub use history_write::{
@@ -32,8 +35,6 @@ pub use history_write::{
     reappend_history, unwind_account_history, unwind_storage_history,
 };
 pub use plain::{
-    PlainReader, iter_accounts, iter_storage, read_account, read_code, read_storage, write_account, write_code,
-    write_slot,
+    PlainReader, PlainWriter, iter_accounts, iter_storage, read_account, read_code, read_storage, write_code,
 };
 pub use portico_db::models::{Account, AccountChange, StorageChange, StorageEntry, TraceAddress};
-pub use sort_space::SortSpace;

@@ -8,12 +8,19 @@ use portico_db::{
 };
 
 /// An account.
-pub fn read_account<K: TransactionKind>(txn: &Txn<'_, K>, address: &Address) -> Result<Option<Account>, DbError> {
+pub fn read_account<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    address: &Address,
+) -> Result<Option<Account>, DbError> {
     txn.get::<tables::PlainAccounts>(address)
 }
 
 /// A storage slot; zero when it is not set.
-pub fn read_storage<K: TransactionKind>(txn: &Txn<'_, K>, address: &Address, slot: &B256) -> Result<U256, DbError> {
+pub fn read_storage<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    address: &Address,
+    slot: &B256,
+) -> Result<U256, DbError> {
     let found = txn.cursor::<tables::PlainStorage>()?.seek_dup_exact(address, slot)?;
     Ok(found.map(|entry| entry.value).unwrap_or_default())
 }
@@ -91,15 +98,6 @@ pub fn iter_storage<K: TransactionKind, E: From<DbError>>(
     Ok(())
 }
 
-/// Writes an account, or deletes it for `None`.
-pub fn write_account(
-    cursor: &mut Cursor<'_, tables::PlainAccounts, RW>,
-    address: &Address,
-    account: Option<&Account>,
-) -> Result<(), DbError> {
-    put_or_delete(cursor, address, account)
-}
-
 pub(crate) fn put_or_delete<T>(
     cursor: &mut Cursor<'_, T, RW>,
     key: &T::Key,
@@ -113,16 +111,6 @@ where
         None if cursor.seek_exact(key)?.is_some() => cursor.delete_current(),
         None => Ok(()),
     }
-}
-
-/// Writes a slot, or deletes it when the value is zero.
-pub fn write_slot(
-    cursor: &mut Cursor<'_, tables::PlainStorage, RW>,
-    address: &Address,
-    slot: &B256,
-    value: U256,
-) -> Result<(), DbError> {
-    replace_dup(cursor, address, slot, value)
 }
 
 /// Replaces the duplicate of `slot`.
@@ -144,4 +132,34 @@ where
 /// Keeps contract code.
 pub fn write_code(txn: &RwTxn<'_>, code_hash: &B256, code: &[u8]) -> Result<(), DbError> {
     txn.put_bytes::<tables::Bytecodes>(&Key::encode(code_hash), code)
+}
+
+/// Writes accounts and slots through cursors that stay open; fastest in key order.
+#[derive(Debug)]
+pub struct PlainWriter<'txn, 'db> {
+    txn: &'txn RwTxn<'db>,
+    accounts: Cursor<'txn, tables::PlainAccounts, RW>,
+    storage: Cursor<'txn, tables::PlainStorage, RW>,
+}
+
+impl<'txn, 'db> PlainWriter<'txn, 'db> {
+    /// Opens the cursors.
+    pub fn new(txn: &'txn RwTxn<'db>) -> Result<Self, DbError> {
+        Ok(Self { txn, accounts: txn.cursor()?, storage: txn.cursor()? })
+    }
+
+    /// Writes an account, or deletes it for `None`.
+    pub fn set_account(&mut self, address: &Address, account: Option<&Account>) -> Result<(), DbError> {
+        put_or_delete(&mut self.accounts, address, account)
+    }
+
+    /// Writes a slot, or deletes it when the value is zero.
+    pub fn set_slot(&mut self, address: &Address, slot: &B256, value: U256) -> Result<(), DbError> {
+        replace_dup(&mut self.storage, address, slot, value)
+    }
+
+    /// Deletes all slots of an account.
+    pub fn wipe_storage(&mut self, address: &Address) -> Result<(), DbError> {
+        self.txn.delete::<tables::PlainStorage>(address).map(drop)
+    }
 }

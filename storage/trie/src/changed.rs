@@ -60,7 +60,11 @@ impl ChangedKeys {
         let mut start = 0;
         for account in pairs.chunk_by(|a, b| a.0 == b.0) {
             let end = start + account.len();
-            changes.storages.push(StorageChanges { hashed_address: account[0].0, wiped: false, slots: start..end });
+            changes.storages.push(StorageChanges {
+                hashed_address: account[0].0,
+                wiped: false,
+                slots: start..end,
+            });
             start = end;
         }
         changes.mark_wiped(&wiped);
@@ -109,7 +113,9 @@ impl SortedChanges {
     fn mark_wiped(&mut self, wiped: &[B256]) {
         let known = self.storages.len();
         for hashed_address in wiped {
-            match self.storages[..known].binary_search_by_key(hashed_address, |storage| storage.hashed_address) {
+            match self.storages[..known]
+                .binary_search_by_key(hashed_address, |storage| storage.hashed_address)
+            {
                 Ok(index) => self.storages[index].wiped = true,
                 Err(_) => self.storages.push(StorageChanges {
                     hashed_address: *hashed_address,
@@ -146,11 +152,7 @@ mod tests {
             .collect();
         assert_eq!(
             storages,
-            [
-                (key(1), true, vec![]),
-                (key(3), false, vec![key(9)]),
-                (key(5), true, vec![key(1), key(2)])
-            ]
+            [(key(1), true, vec![]), (key(3), false, vec![key(9)]), (key(5), true, vec![key(1), key(2)])]
         );
     }
 }

@@ -179,13 +179,13 @@ mod tests {
             let (path, other) = (<Path as Key>::decode(&a).unwrap(), <Path as Key>::decode(&b).unwrap());
             prop_assert_eq!(path.cmp(&other), a.cmp(&b));
             prop_assert_eq!(path.is_prefix_of(&other), b.starts_with(&a));
-            prop_assert_eq!(path.encode().as_ref(), &a[..]);
+            prop_assert_eq!(path.encode().as_ref().to_vec(), a.clone());
             prop_assert_eq!(path.to_nibbles(), Nibbles::from_nibbles(&a));
             prop_assert_eq!(Path::of(path.first_key(), a.len()), path);
             prop_assert_eq!(a.iter().fold(Path::default(), |path, nibble| path.child(*nibble)), path);
             let ours = StoragePath { hashed_address, path };
             let theirs = StorageTrieKey { hashed_address, path: Nibbles::from_nibbles(&a) };
-            prop_assert_eq!(ours.encode().as_ref(), &theirs.encode()[..]);
+            prop_assert_eq!(ours.encode().as_ref().to_vec(), theirs.encode());
             prop_assert_eq!(StoragePath::decode(&theirs.encode()).unwrap(), ours);
         }
 

@@ -164,11 +164,6 @@ impl RowBuffer {
         self.ends.clear();
         self.bytes.clear();
     }
-
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<(Path, usize)>()
-    }
 }
 
 #[cfg(test)]

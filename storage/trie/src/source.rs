@@ -42,8 +42,6 @@ pub(crate) trait Rows {
     type Value: Copy;
     /// What an overlay says of it.
     type Change: Copy;
-    /// Table name.
-    const TABLE: &'static str;
 
     /// The first leaf at or behind `key`.
     fn seek(&mut self, key: &B256) -> Result<Option<(B256, Self::Value)>, DbError>;
@@ -61,7 +59,6 @@ pub(crate) struct AccountLeaves<'a, K: TransactionKind>(pub Cursor<'a, HashedAcc
 impl<K: TransactionKind> Rows for AccountLeaves<'_, K> {
     type Value = Account;
     type Change = Option<Account>;
-    const TABLE: &'static str = HashedAccounts::NAME;
 
     fn seek(&mut self, key: &B256) -> Result<Option<(B256, Account)>, DbError> {
         self.0.seek(key)
@@ -85,7 +82,6 @@ pub(crate) struct StorageLeaves<'c, 'a, K: TransactionKind> {
 impl<K: TransactionKind> Rows for StorageLeaves<'_, '_, K> {
     type Value = U256;
     type Change = U256;
-    const TABLE: &'static str = HashedStorage::NAME;
 
     fn seek(&mut self, key: &B256) -> Result<Option<(B256, U256)>, DbError> {
         Ok(self.cursor.seek_dup(&self.hashed_address, key)?.map(|entry| (entry.slot, entry.value)))
@@ -101,7 +97,8 @@ impl<K: TransactionKind> Rows for StorageLeaves<'_, '_, K> {
 }
 
 /// How many leaves are stepped over before it is cheaper to seek.
-const STEPS: usize = 3;
+static STEPS: std::sync::LazyLock<usize> =
+    std::sync::LazyLock::new(|| std::env::var("STEPS").map_or(3, |s| s.parse().unwrap()));
 
 /// What the table is known to hold from where its cursor stands.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +119,12 @@ pub(crate) struct Leaves<'o, R: Rows> {
 impl<'o, R: Rows> Leaves<'o, R> {
     pub fn new(rows: R, overlay: Option<&'o BTreeMap<B256, R::Change>>) -> Self {
         Self { rows, ahead: Ahead::Unknown, overlay }
+    }
+
+    /// The table's cursor stands on its first leaf.
+    pub fn standing_on(mut self, key: B256, value: R::Value) -> Self {
+        self.ahead = Ahead::Leaf(key, value);
+        self
     }
 
     /// Takes only what the overlay has.
@@ -154,7 +157,7 @@ impl<'o, R: Rows> Leaves<'o, R> {
             self.ahead = match self.ahead {
                 Ahead::Leaf(at, value) if at >= *key => return Ok(Some((at, value))),
                 Ahead::End => return Ok(None),
-                Ahead::Leaf(at, _) if steps < STEPS => ahead(self.rows.next()?, |found| *found > at)?,
+                Ahead::Leaf(at, _) if steps < *STEPS => ahead(self.rows.next()?, |found| *found > at)?,
                 Ahead::Leaf(..) | Ahead::Unknown => ahead(self.rows.seek(key)?, |found| found >= key)?,
             };
             steps += 1;
@@ -167,11 +170,14 @@ fn ahead<V>(found: Option<(B256, V)>, ascends: impl Fn(&B256) -> bool) -> Result
     match found {
         None => Ok(Ahead::End),
         Some((key, value)) if ascends(&key) => Ok(Ahead::Leaf(key, value)),
-        Some(_) => Err(DbError::Corrupt {
-            table: HashedStorage::NAME,
-            source: DecodeError::Malformed { what: "slot with two values" },
-        }),
+        Some(_) => Err(slot_with_two_values()),
     }
+}
+
+/// What sorts wrongly among the duplicates of an account: nothing else can.
+pub(crate) fn slot_with_two_values() -> DbError {
+    let source = DecodeError::Malformed { what: "slot with two values" };
+    DbError::Corrupt { table: HashedStorage::NAME, source }
 }
 
 /// The key behind `key`, unless that is the last one.
@@ -196,27 +202,23 @@ pub(crate) trait Nodes {
 
     /// The first row at or below `prefix`.
     fn seek(&mut self, prefix: &Path) -> Result<Option<(Path, Row)>, DbError> {
-        let mut changed = *prefix;
-        let mut stored = self.seek_table(prefix)?;
-        loop {
-            let change = self.overlay().and_then(|overlay| overlay.range(changed..).next());
-            let first = match (stored, change) {
-                (Some((path, row)), Some((at, _))) if path < *at => Some((path, row)),
-                (stored, None) => stored,
-                (_, Some((at, Some(row)))) => Some((*at, Row::decode_from(row, Self::TABLE)?)),
-                (stored, Some((at, None))) => {
-                    // Deleted: look behind it.
-                    let at = *at;
-                    changed = at.successor();
-                    stored = match stored {
-                        Some((path, _)) if path == at => self.seek_table(&changed)?,
-                        stored => stored,
-                    };
-                    continue;
-                }
-            };
-            return Ok(first.filter(|(path, _)| prefix.is_prefix_of(path)));
-        }
+        let mut from = *prefix;
+        let mut stored = self.seek_table(&from)?;
+        let found = loop {
+            let change = self.overlay().and_then(|overlay| overlay.range(from..).next());
+            let Some((&at, row)) = change.filter(|(at, _)| prefix.is_prefix_of(at)) else { break stored };
+            if stored.is_some_and(|(path, _)| path < at) {
+                break stored;
+            }
+            if let Some(row) = row {
+                break Some((at, Row::decode_from(row, Self::TABLE)?));
+            }
+            from = at.successor();
+            if stored.is_some_and(|(path, _)| path == at) {
+                stored = self.seek_table(&from)?;
+            }
+        };
+        Ok(found.filter(|(path, _)| prefix.is_prefix_of(path)))
     }
 }
 

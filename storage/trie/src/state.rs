@@ -16,8 +16,8 @@ use crate::{
     walker::{LeafFeed, Part, Walker, join_children, walk_children},
 };
 
-/// From this many changed accounts on, the state trie is worth several threads.
-const PARALLEL_ACCOUNTS: usize = 128;
+/// From this many changed accounts on, the state trie is worth several threads. (Tests want both ways.)
+const PARALLEL_ACCOUNTS: usize = if cfg!(test) { 6 } else { 128 };
 
 /// The root of the hashed state in `txn`, of which the trie tables describe an earlier one that differs in at most
 /// the leaves of `changed`; and how the trie tables follow.
@@ -85,7 +85,9 @@ fn state_trie<K: TransactionKind>(
     {
         match row.root_hash() {
             Some(root) if accounts.is_empty() => return Ok((root, NodeChanges::new(), Vec::new())),
-            _ if accounts.len() >= PARALLEL_ACCOUNTS => return state_trie_in_parallel(view, storages, accounts, row),
+            _ if accounts.len() >= PARALLEL_ACCOUNTS => {
+                return state_trie_in_parallel(view, storages, accounts, row);
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
-use portico_db::{Cursor, TransactionKind, tables::HashedStorage};
+use portico_db::{Cursor, TransactionKind, models::StorageEntry, tables::HashedStorage};
 use rayon::prelude::*;
 
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     walker::{LeafFeed, Part, Walker, join_children, walk_children},
 };
 
-/// From this many changed slots on, one trie is worth several threads.
-pub(crate) const PARALLEL_SLOTS: usize = 256;
+/// From this many changed slots on, storage tries are worth several threads. (Tests want both ways.)
+const PARALLEL_SLOTS: usize = if cfg!(test) { 8 } else { 256 };
 
 /// The new root of an account's storage trie, and how its rows change.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(crate) struct StorageTries<'a, K: TransactionKind> {
     builder: Builder,
     /// The first account with slots at or behind the last one that was asked for.
     slots_ahead: Ahead,
+    /// That account's first slot, as long as the cursor stands on it.
+    slot_ahead: Option<StorageEntry>,
     /// The first account with nodes at or behind the last one that was asked for.
     nodes_ahead: Ahead,
 }
@@ -94,6 +96,7 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
             nodes: view.txn.cursor()?,
             builder: Builder::new(),
             slots_ahead: Ahead::Unknown,
+            slot_ahead: None,
             nodes_ahead: Ahead::Unknown,
         })
     }
@@ -122,7 +125,13 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
         let first = if self.is_overlaid(hashed_address) {
             self.nodes_of(hashed_address).seek(&Path::default())?
         } else if self.has_slots(hashed_address)? {
-            self.first_node(hashed_address)?
+            let first = self.first_node(hashed_address)?;
+            if first.is_none()
+                && let Some(entry) = self.slot_ahead.take()
+            {
+                return self.small_root(hashed_address, entry);
+            }
+            first
         } else {
             return Ok(EMPTY_ROOT_HASH);
         };
@@ -147,6 +156,7 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
             return Ok(known);
         }
         let found = self.slots.seek(hashed_address)?;
+        self.slot_ahead = found.map(|(_, entry)| entry);
         self.slots_ahead = Ahead::found(found.map(|(address, _)| address));
         Ok(self.slots_ahead.holds(hashed_address) == Some(true))
     }
@@ -162,6 +172,16 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
         Ok(found.filter(|(key, _)| key.hashed_address == *hashed_address).map(|(key, row)| (key.path, row)))
     }
 
+    /// The root of a trie without stored nodes, of whose slots the cursor stands on the first.
+    fn small_root(&mut self, hashed_address: &B256, first: StorageEntry) -> Result<B256, TrieError> {
+        let rows = StorageLeaves { cursor: &mut self.slots, hashed_address: *hashed_address };
+        let mut feed = SlotFeed(Leaves::new(rows, None).standing_on(first.slot, first.value));
+        feed.feed(&Path::default(), &[], &mut self.builder)?;
+        let root = self.builder.root();
+        self.builder.rows.clear();
+        Ok(root)
+    }
+
     fn nodes_of(&mut self, hashed_address: &B256) -> StorageNodes<'_, 'a, K> {
         storage_nodes(self.view, &mut self.nodes, hashed_address)
     }
@@ -174,6 +194,7 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
         changed: &[B256],
     ) -> Result<RowBuffer, TrieError> {
         self.builder.rows.clear();
+        self.slot_ahead = None;
         let mut walker = Walker {
             nodes: storage_nodes(self.view, &mut self.nodes, hashed_address),
             leaves: SlotFeed(storage_leaves(self.view, &mut self.slots, hashed_address)),

@@ -76,7 +76,11 @@ impl TrieUpdates {
     }
 }
 
-fn write_row<T: Table>(cursor: &mut Cursor<'_, T, RW>, key: &T::Key, row: Option<&[u8]>) -> Result<(), DbError> {
+fn write_row<T: Table>(
+    cursor: &mut Cursor<'_, T, RW>,
+    key: &T::Key,
+    row: Option<&[u8]>,
+) -> Result<(), DbError> {
     match row {
         Some(row) => cursor.upsert_bytes(key.encode().as_ref(), row),
         None if cursor.seek_exact(key)?.is_some() => cursor.delete_current(),

@@ -61,7 +61,8 @@ impl<N: Nodes, L: LeafFeed> Walker<'_, N, L> {
 
     /// Feeds the leaves with these keys, which lie where the trie had none.
     fn lone_leaves(&mut self, keys: &[B256]) -> Result<(), TrieError> {
-        keys.iter().try_for_each(|key| self.leaves.feed(&Path::leaf(key), std::slice::from_ref(key), self.builder))
+        keys.iter()
+            .try_for_each(|key| self.leaves.feed(&Path::leaf(key), std::slice::from_ref(key), self.builder))
     }
 
     /// Feeds what is below the child at `nibble` of the stored node `row`.

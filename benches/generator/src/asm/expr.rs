@@ -1,6 +1,7 @@
 //! Expressions: trees of operations that leave one word on the stack.
 //!
-//! Arguments are evaluated right to left, so that the first one ends on top of the stack, where the opcode wants it.
+//! Arguments are evaluated right to left, so that the first one ends on top of the stack, where the opcode
+//! wants it.
 
 use super::{Assembler, Label, op};
 use alloy_primitives::{Address, B256, U256};

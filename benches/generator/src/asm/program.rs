@@ -156,7 +156,8 @@ impl Program {
         4 + 32 * arguments.len() as u64
     }
 
-    /// Calls `to`; reverts with the callee's own data if that fails. The first word returned is at [`BUFFER`].
+    /// Calls `to`; reverts with the callee's own data if that fails. The first word returned is at
+    /// [`BUFFER`].
     pub fn call_function(&mut self, to: impl Into<Expr>, signature: &str, arguments: &[Expr]) {
         let length = self.encode_call(signature, arguments);
         self.require_forwarded(super::call(super::gas(), to, 0, BUFFER, length, BUFFER, 0x60));
@@ -175,7 +176,10 @@ impl Program {
         let mut text = [0; 32];
         text[..reason.len()].copy_from_slice(reason.as_bytes());
         self.if_(is_zero(condition), |program| {
-            program.encode_call("Error(string)", &[0x20.into(), (reason.len() as u64).into(), U256::from_be_bytes(text).into()]);
+            program.encode_call(
+                "Error(string)",
+                &[0x20.into(), (reason.len() as u64).into(), U256::from_be_bytes(text).into()],
+            );
             program.code.push(0x64).push(BUFFER).op(op::REVERT);
         });
     }

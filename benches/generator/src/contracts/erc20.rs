@@ -1,6 +1,7 @@
 //! An ERC-20 token.
 //!
-//! Storage: slot 0 balances (owner → amount), slot 1 allowances (owner → spender → amount), slot 2 total supply.
+//! Storage: slot 0 balances (owner → amount), slot 1 allowances (owner → spender → amount), slot 2 total
+//! supply.
 
 use super::{constructor_argument, init_code, mapping_slot, slot};
 use crate::asm::*;

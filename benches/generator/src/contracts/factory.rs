@@ -1,8 +1,9 @@
 //! A factory of small children, made with `CREATE` or `CREATE2`, that can destroy themselves.
 //!
-//! A child keeps its maker in slot 0, its birth block in slot 1 and what it is poked with from slot 2 on. Destroying
-//! it removes it before Cancun; from Cancun on only in the transaction that made it (EIP-6780), else it keeps code
-//! and storage and loses its balance alone. Either way a destroyed address can be made again from the same salt.
+//! A child keeps its maker in slot 0, its birth block in slot 1 and what it is poked with from slot 2 on.
+//! Destroying it removes it before Cancun; from Cancun on only in the transaction that made it (EIP-6780),
+//! else it keeps code and storage and loses its balance alone. Either way a destroyed address can be made
+//! again from the same salt.
 
 use super::init_code;
 use crate::asm::*;

@@ -1,8 +1,8 @@
 //! A constant-product pair of two tokens, after Uniswap V2.
 //!
-//! Storage: slot 6 `token0`, slot 7 `token1`, slot 8 reserves (`reserve0` in the low 112 bits, `reserve1` in the
-//! next 112, time of the last change in the top 32), slots 9 and 10 cumulative prices, slot 12 the lock (1 = free).
-//! `token0 < token1`. Who swaps has sent the input before the call; the fee is 0.3 %.
+//! Storage: slot 6 `token0`, slot 7 `token1`, slot 8 reserves (`reserve0` in the low 112 bits, `reserve1` in
+//! the next 112, time of the last change in the top 32), slots 9 and 10 cumulative prices, slot 12 the lock
+//! (1 = free). `token0 < token1`. Who swaps has sent the input before the call; the fee is 0.3 %.
 
 use super::slot;
 use crate::asm::*;

@@ -99,7 +99,8 @@ impl Chain {
                 }
             })
             .build_mainnet();
-        let nonce = revm::Database::basic(&mut evm.ctx.journaled_state.database, from).unwrap().unwrap().nonce;
+        let nonce =
+            revm::Database::basic(&mut evm.ctx.journaled_state.database, from).unwrap().unwrap().nonce;
         let builder = TxEnv::builder().caller(from).kind(to).value(U256::from(value)).data(data).nonce(nonce);
         let mut tx = builder.gas_limit(10_000_000).gas_price(u128::from(BASE_FEE)).build().unwrap();
         if !self.blob_hashes.is_empty() {
@@ -112,7 +113,13 @@ impl Chain {
     }
 
     /// Calls and insists on success.
-    fn call(&mut self, from: Address, to: Address, signature: &str, arguments: &[Argument]) -> ExecutionResult {
+    fn call(
+        &mut self,
+        from: Address,
+        to: Address,
+        signature: &str,
+        arguments: &[Argument],
+    ) -> ExecutionResult {
         self.call_with_value(from, to, 0, signature, arguments)
     }
 
@@ -130,7 +137,13 @@ impl Chain {
     }
 
     /// Calls, insists on a revert with `Error(string)`, and returns the string.
-    fn revert_reason(&mut self, from: Address, to: Address, signature: &str, arguments: &[Argument]) -> String {
+    fn revert_reason(
+        &mut self,
+        from: Address,
+        to: Address,
+        signature: &str,
+        arguments: &[Argument],
+    ) -> String {
         let result = self.send(from, to.into(), 0, call_data(signature, arguments));
         let ExecutionResult::Revert { output, .. } = result else { panic!("{signature}: {result:?}") };
         assert_eq!(output[..4], [0x08, 0xc3, 0x79, 0xa0]);

@@ -9,7 +9,8 @@ use alloy_primitives::{B256, Bytes, U256};
 /// `Fees(uint256 indexed number, uint256 baseFee, uint256 blobBaseFee, bytes32 blobHash)`.
 pub const FEES_EVENT: &str = "Fees(uint256,uint256,uint256,bytes32)";
 
-/// The runtime code. `record(n)` fills n transient slots under a transient lock, adds them up and logs the fees.
+/// The runtime code. `record(n)` fills n transient slots under a transient lock, adds them up and logs the
+/// fees.
 pub fn runtime() -> Bytes {
     let mut program = Program::new();
     program.dispatch();

@@ -70,7 +70,7 @@ impl Workload {
         let signature = if is_hash { "hash(uint256,uint256)" } else { "multiply(uint256,uint256)" };
         let seed = self.random.number();
         let data = call_data(signature, &[rounds.into(), seed.into()]);
-        let gas = 30_000 + 160 * rounds;
+        let gas = 30_000 + 130 * rounds;
         self.push(block, Draft::call(Kind::ComputeLoop, sender, contract, data, gas));
     }
 

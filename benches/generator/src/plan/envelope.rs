@@ -52,8 +52,7 @@ impl Workload {
             Payload::Plain | Payload::Authorizations(..) => 0,
         };
         let (gas, blob_gas) = (u128::from(offer.gas_limit), u128::from(blobs * DATA_GAS_PER_BLOB));
-        let cost_max =
-            gas * offer.fee_max.max(offer.gas_price) + blob_gas * offer.blob_fee_max + draft.value;
+        let cost_max = gas * offer.fee_max.max(offer.gas_price) + blob_gas * offer.blob_fee_max + draft.value;
         let is_too_big =
             offer.gas_limit > block.gas_left.min(MAX_TX_GAS_LIMIT_OSAKA) || blobs > block.blobs_left;
         let sender = self.accounts.user_mut(draft.sender);

@@ -61,7 +61,8 @@ impl Workload {
         Draft::call(Kind::Failure, sender, self.tokens[token].address, data, 30_000)
     }
 
-    /// A constructor that reverts, one that runs into an invalid opcode, or code that may not be deployed (EIP-3541).
+    /// A constructor that reverts, one that runs into an invalid opcode, or code that may not be deployed
+    /// (EIP-3541).
     fn failing_creation(&mut self, sender: UserIndex) -> Draft {
         let init = match self.random.below(3) {
             0 => init_code(&[op::STOP], |p| p.revert()),

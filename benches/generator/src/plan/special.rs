@@ -52,7 +52,7 @@ impl Workload {
     fn transient_call(&mut self, kind: Kind, sender: u32) -> Draft {
         let slots = self.random.between(1, 60);
         let data = call_data("record(uint256)", &[slots.into()]);
-        Draft::call(kind, sender, self.layout.transient, data, 52_000 + 420 * slots)
+        Draft::call(kind, sender, self.layout.transient, data, 52_000 + 330 * slots)
     }
 
     /// A deposit, a withdrawal request or a consolidation request of a validator.

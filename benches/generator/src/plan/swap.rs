@@ -96,7 +96,7 @@ impl Workload {
         let owner = self.accounts.user(trader).address;
         let data = swap_data(amount, least, path, owner, context.timestamp);
         let slots = vec![erc20::balance_slot(owner), erc20::allowance_slot(owner, self.layout.router)];
-        let gas = 90_000 + 150_000 * hops.len() as u64;
+        let gas = 40_000 + 130_000 * hops.len() as u64;
         Draft::call(Kind::Swap, trader, self.layout.router, data, gas).touching(first, slots)
     }
 }

@@ -5,7 +5,10 @@ use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::{
     EthEvmFactory, EvmEnv, EvmFactory,
     block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory, BlockValidationError},
-    eth::{EthBlockExecutionCtx, EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder, spec::EthExecutorSpec},
+    eth::{
+        EthBlockExecutionCtx, EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder,
+        spec::EthExecutorSpec,
+    },
 };
 use alloy_genesis::Genesis;
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
@@ -14,7 +17,9 @@ use alloy_trie::{
     TrieAccount,
     root::{state_root_unhashed, storage_root_unhashed},
 };
-use portico_generator::{ChainState, ExecutedBlock, Fork, ForkSchedule, GeneratorConfig, HeaderTemplate, Transaction};
+use portico_generator::{
+    ChainState, ExecutedBlock, Fork, ForkSchedule, GeneratorConfig, HeaderTemplate, Transaction,
+};
 use revm::{
     context::BlockEnv,
     context_interface::block::BlobExcessGasAndPrice,
@@ -62,7 +67,6 @@ impl InMemoryState {
                 balance: info.balance,
                 storage_root: storage_root(account),
                 code_hash: info.code_hash,
-                ..TrieAccount::default()
             };
             Some((*address, account))
         }))
@@ -72,14 +76,13 @@ impl InMemoryState {
         self.db.cache.accounts.get(&address).and_then(DbAccount::info).unwrap_or_default()
     }
 
-    pub fn storage(&self, address: Address, slot: B256) -> U256 {
-        let account = self.db.cache.accounts.get(&address);
-        account.and_then(|account| account.storage.get(&slot.into()).copied()).unwrap_or_default()
-    }
-
     fn environment(&self, header: &HeaderTemplate) -> EvmEnv {
         let mut environment = EvmEnv::for_eth_block(
-            alloy_consensus::Header { number: header.number, timestamp: header.timestamp, ..Default::default() },
+            alloy_consensus::Header {
+                number: header.number,
+                timestamp: header.timestamp,
+                ..Default::default()
+            },
             self.executor.spec(),
             self.chain_id,
             header.blob_params,
@@ -91,8 +94,9 @@ impl InMemoryState {
             gas_limit: header.gas_limit,
             basefee: header.base_fee_per_gas,
             prevrandao: Some(header.prev_randao),
-            blob_excess_gas_and_price: header.excess_blob_gas.map(|excess_blob_gas| {
-                BlobExcessGasAndPrice { excess_blob_gas, blob_gasprice: header.blob_base_fee() }
+            blob_excess_gas_and_price: header.excess_blob_gas.map(|excess_blob_gas| BlobExcessGasAndPrice {
+                excess_blob_gas,
+                blob_gasprice: header.blob_base_fee(),
             }),
             ..BlockEnv::default()
         };

@@ -106,9 +106,15 @@ struct Rows<'txn, T: Table, K: TransactionKind> {
 
 impl<T: Table<Key = u64, Value = Vec<u8>>, K: TransactionKind> Rows<'_, T, K> {
     /// Appends the rows of one block to `out`.
-    fn take(&mut self, numbers: Range<u64>, block_number: u64, out: &mut Vec<Vec<u8>>) -> Result<(), ChainError> {
+    fn take(
+        &mut self,
+        numbers: Range<u64>,
+        block_number: u64,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<(), ChainError> {
         for number in numbers {
-            let row = if self.next == Some(number) { self.cursor.next()? } else { self.cursor.seek(&number)? };
+            let row =
+                if self.next == Some(number) { self.cursor.next()? } else { self.cursor.seek(&number)? };
             match row {
                 Some((found, bytes)) if found == number => out.push(bytes),
                 _ => return Err(ChainError::Missing { what: self.what, block_number }),

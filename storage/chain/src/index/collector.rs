@@ -10,10 +10,7 @@ use std::path::Path;
 use alloy_primitives::map::HashMap;
 use portico_db::{Key, RwTxn, etl::Collector};
 
-use crate::{
-    BlockIndex, ChainError,
-    index::shards::ShardWriter,
-};
+use crate::{BlockIndex, ChainError, index::shards::ShardWriter};
 
 /// Collects which blocks concern which subjects, in the order of the chain; see the module.
 #[derive(Debug)]
@@ -151,7 +148,8 @@ impl<I: BlockIndex> BlockCollector<I> {
 
     /// Bytes in memory, about, with what sorting will take.
     fn held_bytes(&self) -> usize {
-        let per_subject = 3 * (size_of::<I::Subject>() + size_of::<u32>()) + size_of::<Seen>() + size_of::<usize>();
+        let per_subject =
+            3 * (size_of::<I::Subject>() + size_of::<u32>()) + size_of::<Seen>() + size_of::<usize>();
         self.seen.len() * per_subject + self.pairs.len() * 2 * size_of::<u32>() + self.blocks.len() * 16
     }
 
@@ -177,7 +175,9 @@ impl<I: BlockIndex> BlockCollector<I> {
             let end = positions.ends[id as usize];
             let start = end - self.seen[id as usize].count as usize;
             blocks.clear();
-            blocks.extend(positions.blocks[start..end].iter().map(|position| self.blocks[*position as usize].0));
+            blocks.extend(
+                positions.blocks[start..end].iter().map(|position| self.blocks[*position as usize].0),
+            );
             visit(&subject, &blocks)?;
         }
         self.seen.clear();

@@ -1,6 +1,9 @@
 //! Adding blocks to a subject's shards, cutting them off at the end, pruning them at the front.
 
-use portico_db::{Cursor, Key, RW, RwTxn, models::{BlockSet, SHARD_BLOCKS}};
+use portico_db::{
+    Cursor, Key, RW, RwTxn,
+    models::{BlockSet, SHARD_BLOCKS},
+};
 
 use super::OPEN;
 use crate::{BlockIndex, ChainError};
@@ -85,7 +88,11 @@ impl<'txn, I: BlockIndex> ShardWriter<'txn, I> {
     }
 
     /// Deletes the shard in front of the one that ends in `last_block`, and returns it.
-    fn take_shard_before(&mut self, subject: &I::Subject, last_block: u64) -> Result<Option<BlockSet>, ChainError> {
+    fn take_shard_before(
+        &mut self,
+        subject: &I::Subject,
+        last_block: u64,
+    ) -> Result<Option<BlockSet>, ChainError> {
         // The open shard is still there, so the seek finds a row of the subject.
         self.cursor.seek(&I::shard_key(subject, last_block))?;
         let Some((key, shard)) = self.cursor.prev()? else { return Ok(None) };
@@ -116,7 +123,11 @@ impl<'txn, I: BlockIndex> ShardWriter<'txn, I> {
     }
 
     /// First shard of `subject` that ends at or after `last_block`.
-    fn shard_from(&mut self, subject: &I::Subject, last_block: u64) -> Result<Option<(u64, BlockSet)>, ChainError> {
+    fn shard_from(
+        &mut self,
+        subject: &I::Subject,
+        last_block: u64,
+    ) -> Result<Option<(u64, BlockSet)>, ChainError> {
         let found = self.cursor.seek(&I::shard_key(subject, last_block))?;
         Ok(found.and_then(|(key, shard)| {
             let (found, last_block) = I::key_parts(&key);

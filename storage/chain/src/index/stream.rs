@@ -5,15 +5,17 @@
 //! skips the shards between. An intersection asks its parts in turn for the block that the last one answered, until
 //! all agree: what a rare topic does not have is never read from a busy address.
 
-use std::{cmp::Reverse, collections::BinaryHeap, ops::RangeInclusive};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, binary_heap::PeekMut},
+    ops::RangeInclusive,
+};
 
 use alloy_primitives::{Address, B256};
 use portico_db::{Cursor, DbError, TransactionKind, Txn};
 
 use super::OPEN;
-use crate::{
-    BlockIndex, CallFromIndex, CallToIndex, ChainError, LogAddressIndex, LogTopicIndex,
-};
+use crate::{BlockIndex, CallFromIndex, CallToIndex, ChainError, LogAddressIndex, LogTopicIndex};
 
 /// Block numbers, ascending and without repeats: an iterator that can also jump ahead.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl<'txn, K: TransactionKind> BlockStream<'txn, K> {
 
     /// The blocks in `blocks` that are in at least one of `parts`.
     pub fn union(blocks: RangeInclusive<u64>, parts: Vec<Self>) -> Self {
-        Self { blocks, source: Source::Union(Union::new(parts)) }
+        Self { blocks, source: Source::Union(Union { parts, heads: None }) }
     }
 
     /// The blocks in `blocks` that are in every one of `parts`; all of them when there is no part. Parts that are
@@ -93,11 +95,11 @@ impl<'txn, K: TransactionKind> BlockStream<'txn, K> {
     /// # Errors
     /// The database's; the stream must not be used any further.
     pub fn seek(&mut self, block_number: u64) -> Result<Option<u64>, ChainError> {
-        let start = block_number.max(*self.blocks.start());
-        let end = *self.blocks.end();
         if self.blocks.is_empty() {
             return Ok(None);
         }
+        let start = block_number.max(*self.blocks.start());
+        let end = *self.blocks.end();
         let found = if start > end { None } else { self.source.seek(start)?.filter(|found| *found <= end) };
         self.blocks = match found {
             Some(found) => found..=end,
@@ -169,34 +171,39 @@ fn seek_in_all<K: TransactionKind>(
 #[derive(Debug)]
 struct Union<'txn, K: TransactionKind> {
     parts: Vec<BlockStream<'txn, K>>,
-    /// A block that a part is at, and which part; a part at its end is not here.
-    heads: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The block that each part is at, and which part; `None` before the first question. A part at its end is gone.
+    heads: Option<BinaryHeap<Reverse<(u64, usize)>>>,
 }
 
-impl<'txn, K: TransactionKind> Union<'txn, K> {
-    fn new(parts: Vec<BlockStream<'txn, K>>) -> Self {
-        // Where the parts are is not known yet: block 0 stands for "ask".
-        let heads = (0..parts.len()).map(|part| Reverse((0, part))).collect();
-        Self { parts, heads }
-    }
-
+impl<K: TransactionKind> Union<'_, K> {
     fn seek(&mut self, block_number: u64) -> Result<Option<u64>, ChainError> {
-        while let Some(Reverse((head, part))) = self.heads.peek().copied() {
-            if head >= block_number && head > 0 {
-                return Ok(Some(head));
+        let heads = match &mut self.heads {
+            Some(heads) => heads,
+            None => self.heads.insert(heads_at(&mut self.parts, block_number)?),
+        };
+        while let Some(mut head) = heads.peek_mut() {
+            let Reverse((found, part)) = *head;
+            if found >= block_number {
+                return Ok(Some(found));
             }
-            self.heads.pop();
             match self.parts[part].seek(block_number)? {
-                Some(0) => {
-                    self.heads.push(Reverse((0, part)));
-                    return Ok(Some(0));
-                }
-                Some(found) => self.heads.push(Reverse((found, part))),
-                None => {}
+                Some(found) => *head = Reverse((found, part)),
+                None => drop(PeekMut::pop(head)),
             }
         }
         Ok(None)
     }
+}
+
+fn heads_at<K: TransactionKind>(
+    parts: &mut [BlockStream<'_, K>],
+    block_number: u64,
+) -> Result<BinaryHeap<Reverse<(u64, usize)>>, ChainError> {
+    let mut heads = BinaryHeap::with_capacity(parts.len());
+    for (part, stream) in parts.iter_mut().enumerate() {
+        heads.extend(stream.seek(block_number)?.map(|found| Reverse((found, part))));
+    }
+    Ok(heads)
 }
 
 /// The blocks of one subject, shard by shard.

@@ -31,8 +31,7 @@ fn token_transfer_moves_and_logs() {
 #[test]
 fn token_transfer_beyond_the_balance_reverts() {
     let mut chain = Chain::new().with_token(TOKEN, &[(ALICE, 100)]);
-    let reason =
-        chain.revert_reason(ALICE, TOKEN, "transfer(address,uint256)", &[BOB.into(), 101u64.into()]);
+    let reason = chain.revert_reason(ALICE, TOKEN, "transfer(address,uint256)", &[BOB.into(), 101u64.into()]);
     assert_eq!(reason, "transfer amount exceeds balance");
     let to_nobody = [Address::ZERO.into(), 1u64.into()];
     let reason = chain.revert_reason(ALICE, TOKEN, "transfer(address,uint256)", &to_nobody);
@@ -85,11 +84,14 @@ fn pair_swaps_what_was_sent_before() {
 
     let reserves = [10_100_000, 40_000_000 - out].map(U256::from);
     let amounts = [100_000, 0, 0, out].map(U256::from);
-    assert_eq!(result.logs(), [
-        transfer_event(OTHER_TOKEN, PAIR, ALICE, out),
-        event(PAIR, pair::SYNC_EVENT, &[], &reserves),
-        event(PAIR, pair::SWAP_EVENT, &[ALICE.into_word(), ALICE.into_word()], &amounts),
-    ]);
+    assert_eq!(
+        result.logs(),
+        [
+            transfer_event(OTHER_TOKEN, PAIR, ALICE, out),
+            event(PAIR, pair::SYNC_EVENT, &[], &reserves),
+            event(PAIR, pair::SWAP_EVENT, &[ALICE.into_word(), ALICE.into_word()], &amounts),
+        ]
+    );
     let packed = reserves[0] | reserves[1] << 112 | U256::from(TIMESTAMP) << 224;
     assert_eq!(chain.get(PAIR, slot(8)), packed);
     assert_eq!(chain.get(PAIR, slot(9)), (U256::from(40) << 112) / U256::from(10) * U256::from(10));
@@ -178,8 +180,7 @@ fn proxy_keeps_the_storage_of_its_implementation() {
     assert_eq!(result.logs(), [transfer_event(proxy, ALICE, BOB, 60)]);
     assert_eq!(chain.token_balance(proxy, BOB), 60);
     assert_eq!(chain.token_balance(TOKEN, ALICE), 1);
-    let reason =
-        chain.revert_reason(ALICE, proxy, "transfer(address,uint256)", &[BOB.into(), 60u64.into()]);
+    let reason = chain.revert_reason(ALICE, proxy, "transfer(address,uint256)", &[BOB.into(), 60u64.into()]);
     assert_eq!(reason, "transfer amount exceeds balance");
     let hash = keccak256("eip1967.proxy.implementation");
     assert_eq!(U256::from_be_bytes(proxy::IMPLEMENTATION_SLOT.0), U256::from_be_bytes(hash.0) - U256::ONE);
@@ -188,9 +189,8 @@ fn proxy_keeps_the_storage_of_its_implementation() {
 #[test]
 fn airdrop_reaches_every_receiver() {
     let receivers: Vec<Address> = (1..=20).map(Address::with_last_byte).collect();
-    let mut chain = Chain::new()
-        .with_code(CONTRACT, airdrop::runtime())
-        .with_token(TOKEN, &[(CONTRACT, 1000)]);
+    let mut chain =
+        Chain::new().with_code(CONTRACT, airdrop::runtime()).with_token(TOKEN, &[(CONTRACT, 1000)]);
     let arguments = [TOKEN.into(), 7u64.into(), receivers.iter().copied().collect()];
     let result = chain.call(ALICE, CONTRACT, airdrop::AIRDROP, &arguments);
     let expected: Vec<Log> = receivers.iter().map(|to| transfer_event(TOKEN, CONTRACT, *to, 7)).collect();

@@ -166,10 +166,7 @@ fn delegated_account_runs_a_batch() {
     let before = chain.balance(BOB);
     let calls = [(TOKEN, 0, transfer(10)), (BOB, ETHER, Bytes::new()), (TOKEN, 0, transfer(20))];
     let result = chain.call(ALICE, ALICE, account::EXECUTE, &batch(&calls));
-    assert_eq!(result.logs(), [
-        transfer_event(TOKEN, ALICE, BOB, 10),
-        transfer_event(TOKEN, ALICE, BOB, 20)
-    ]);
+    assert_eq!(result.logs(), [transfer_event(TOKEN, ALICE, BOB, 10), transfer_event(TOKEN, ALICE, BOB, 20)]);
     assert_eq!(chain.token_balance(TOKEN, BOB), 30);
     assert_eq!(chain.balance(BOB) - before, U256::from(ETHER));
 

@@ -1,0 +1,81 @@
+//! The command line: global flags and the list of subcommands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+use crate::{config, db, export, import, init, logging::{self, LogArgs}, stage};
+
+/// An Ethereum execution client: staged sync over flat tables, tracing and history at full speed.
+#[derive(Debug, Parser)]
+#[command(name = "portico", version, long_version = crate::CLIENT_VERSION, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create the database with the genesis state
+    Init(init::InitArgs),
+    /// Sync from block files (.rlp, .era1, .ere, folders of them)
+    Import(import::ImportArgs),
+    /// Write blocks to .rlp or .era1 files
+    Export(export::ExportArgs),
+    /// Work on single stages
+    #[command(subcommand)]
+    Stage(stage::StageCommand),
+    /// Look into the database
+    #[command(subcommand)]
+    Db(db::DbCommand),
+    /// Print every setting, its value and where the value came from
+    Config(config::ConfigArgs),
+}
+
+/// Runs the command that the arguments name; an error is printed and becomes exit code 1, bad arguments 2.
+pub fn main() -> ExitCode {
+    let arguments = match config::merged_arguments(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => return fail(&error),
+    };
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // A closed pipe is no reason to complain.
+            let _ = error.print();
+            return ExitCode::from(if help { 0 } else { 2 });
+        }
+    };
+    if let Err(error) = logging::init(&cli.log) {
+        return fail(&error);
+    }
+    let result = match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Stage(command) => stage::run(command),
+        Command::Db(command) => db::run(command),
+        Command::Config(args) => config::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &eyre::Report) -> ExitCode {
+    let mut message = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // Errors that pass their source's text on would say it twice.
+        if !message.ends_with(&cause) {
+            message.push_str(if message.is_empty() { "" } else { ": " });
+            message.push_str(&cause);
+        }
+    }
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}

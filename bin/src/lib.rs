@@ -1,0 +1,23 @@
+//! The `portico` command: flags, configuration and wiring of the crates. A file per subcommand.
+
+pub mod cli;
+mod config;
+mod datadir;
+mod db;
+mod export;
+mod file_source;
+mod fork;
+mod import;
+mod init;
+mod logging;
+mod progress;
+mod stage;
+
+pub use datadir::{DataDir, DatabaseArgs};
+pub use file_source::FileSource;
+pub use fork::{Branch, find_branch};
+pub use import::{ImportEnd, import_files};
+
+/// Name and version, as told to peers and clients.
+pub const CLIENT_VERSION: &str =
+    concat!("Portico/v", env!("CARGO_PKG_VERSION"), "/", env!("PORTICO_TARGET"), "/rust", env!("PORTICO_RUSTC"));

@@ -1,0 +1,132 @@
+//! What happens around every call: metrics, and arguments' errors with the reason in their message.
+
+use std::{future::Future, time::Instant};
+
+use jsonrpsee::{
+    BatchResponseBuilder, MethodResponse,
+    core::middleware::{Batch, BatchEntry, Notification},
+    server::middleware::rpc::RpcServiceT,
+    types::{ErrorObject, Request, Response, ResponsePayload},
+};
+use serde_json::Value;
+
+use crate::error::INVALID_PARAMS;
+
+/// Puts [`Calls`] around the service that runs the methods.
+#[derive(Debug, Clone, Copy)]
+pub struct CallsLayer {
+    /// Bytes of the answer to a batch, at most.
+    pub response_bytes_max: usize,
+}
+
+impl<S> tower::Layer<S> for CallsLayer {
+    type Service = Calls<S>;
+
+    fn layer(&self, service: S) -> Calls<S> {
+        Calls { service, response_bytes_max: self.response_bytes_max }
+    }
+}
+
+/// Measures each call, alone or in a batch, and moves the reason why an argument was refused from the error's
+/// `data`, where clients do not look, to its message.
+#[derive(Debug, Clone)]
+pub struct Calls<S> {
+    service: S,
+    response_bytes_max: usize,
+}
+
+impl<S> RpcServiceT for Calls<S>
+where
+    S: RpcServiceT<MethodResponse = MethodResponse, NotificationResponse = MethodResponse>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        async move { run(&service, request).await }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        let mut responses = BatchResponseBuilder::new_with_limit(self.response_bytes_max);
+        async move {
+            let mut notified = false;
+            for entry in batch {
+                let response = match entry {
+                    Ok(BatchEntry::Call(request)) => run(&service, request).await,
+                    Ok(BatchEntry::Notification(notification)) => {
+                        notified = true;
+                        service.notification(notification).await;
+                        continue;
+                    }
+                    Err(error) => {
+                        let (error, id) = error.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_large) = responses.append(response) {
+                    return too_large;
+                }
+            }
+            if responses.is_empty() && notified {
+                return MethodResponse::notification();
+            }
+            MethodResponse::from_batch(responses.finish())
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.service.notification(notification)
+    }
+}
+
+async fn run<S: RpcServiceT<MethodResponse = MethodResponse>>(
+    service: &S,
+    request: Request<'_>,
+) -> MethodResponse {
+    let method = request.method.clone().into_owned();
+    let started = Instant::now();
+    let response = explain(service.call(request).await);
+    record(method, &response, started);
+    response
+}
+
+/// JSON-RPC 2.0: no such method. Its name is the client's invention and must not become a label.
+const METHOD_NOT_FOUND: i32 = -32601;
+
+fn record(method: String, response: &MethodResponse, started: Instant) {
+    let code = response.as_error_code();
+    let method = if code == Some(METHOD_NOT_FOUND) { "unknown".to_owned() } else { method };
+    let code = code.map_or_else(|| "ok".to_owned(), |code| code.to_string());
+    metrics::histogram!("portico_rpc_seconds", "method" => method.clone())
+        .record(started.elapsed().as_secs_f64());
+    metrics::counter!("portico_rpc_calls_total", "method" => method, "code" => code).increment(1);
+}
+
+fn explain(response: MethodResponse) -> MethodResponse {
+    if response.as_error_code() != Some(INVALID_PARAMS) {
+        return response;
+    }
+    match explained(&response) {
+        Some(explained) => explained.with_extensions(response.extensions().clone()),
+        None => response,
+    }
+}
+
+/// The same error with its reason in the message, if it has one in `data`.
+fn explained(response: &MethodResponse) -> Option<MethodResponse> {
+    let parsed: Response<'_, Value> = serde_json::from_str(response.as_json().get()).ok()?;
+    let ResponsePayload::Error(error) = parsed.payload else { return None };
+    let reason: String = serde_json::from_str(error.data()?.get()).ok()?;
+    let message = format!("invalid argument: {reason}");
+    Some(MethodResponse::error(parsed.id, ErrorObject::owned(INVALID_PARAMS, message, None::<()>)))
+}

@@ -1,0 +1,236 @@
+//! The methods: resolve the block, read, convert.
+
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest, state::StateOverride};
+use jsonrpsee::core::{RpcResult, async_trait};
+use portico_query::{CallOverrides, QueryError, Snapshot};
+
+use super::{
+    EthApiServer, FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument, Syncing,
+    convert::{self, TransactionDetail},
+};
+use crate::{Workers, workers::Cost};
+
+#[derive(Debug)]
+pub(crate) struct Eth {
+    workers: Workers,
+}
+
+impl Eth {
+    pub fn new(workers: Workers) -> Self {
+        Self { workers }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.workers.read(Cost::Light, answer).await
+    }
+
+    /// Answers about a block, or `None` when there is no such block.
+    async fn in_block<T: Send + 'static>(
+        &self,
+        block: impl Into<BlockId>,
+        answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<Option<T>> {
+        let block = block.into();
+        let answer = move |snapshot: &Snapshot<'_>| {
+            snapshot.resolve(block)?.map(|block_number| answer(snapshot, block_number)).transpose()
+        };
+        self.read(answer).await
+    }
+
+    /// Answers from the state after a block, which must exist.
+    async fn in_state<T: Send + 'static>(
+        &self,
+        block: Option<BlockId>,
+        answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.read(move |snapshot| answer(snapshot, snapshot.require(block.unwrap_or_default())?)).await
+    }
+
+    async fn transaction_in_block(
+        &self,
+        block: impl Into<BlockId>,
+        index: Index,
+    ) -> RpcResult<Option<RpcTransaction>> {
+        let tx_index = index.0 as u64;
+        let found = self.in_block(block, move |snapshot, block_number| {
+            Ok(snapshot.transaction_in_block(block_number, tx_index)?.map(convert::transaction))
+        });
+        Ok(found.await?.flatten())
+    }
+
+    async fn uncle(&self, block: impl Into<BlockId>, index: Index) -> RpcResult<Option<RpcBlock>> {
+        let found = self.in_block(block, move |snapshot, block_number| {
+            Ok(snapshot.ommers(block_number)?.into_iter().nth(index.0).map(convert::uncle))
+        });
+        Ok(found.await?.flatten())
+    }
+
+    async fn transaction_count(&self, block: impl Into<BlockId>) -> RpcResult<Option<U64>> {
+        let count =
+            |snapshot: &Snapshot<'_>, block_number| snapshot.transaction_count(block_number).map(U64::from);
+        self.in_block(block, count).await
+    }
+
+    async fn uncle_count(&self, block: impl Into<BlockId>) -> RpcResult<Option<U64>> {
+        self.in_block(block, |snapshot, block_number| Ok(U64::from(snapshot.ommers(block_number)?.len())))
+            .await
+    }
+}
+
+fn detail(full: bool) -> TransactionDetail {
+    if full { TransactionDetail::Full } else { TransactionDetail::Hashes }
+}
+
+#[async_trait]
+impl EthApiServer for Eth {
+    fn chain_id(&self) -> RpcResult<U64> {
+        Ok(U64::from(self.workers.query().spec().chain_id()))
+    }
+
+    fn accounts(&self) -> RpcResult<Vec<Address>> {
+        Ok(Vec::new())
+    }
+
+    async fn block_number(&self) -> RpcResult<U64> {
+        self.read(|snapshot| Ok(U64::from(snapshot.head()))).await
+    }
+
+    async fn syncing(&self) -> RpcResult<Syncing> {
+        self.read(|snapshot| Ok(snapshot.sync_status()?.into())).await
+    }
+
+    async fn get_block_by_number(&self, block: BlockNumberOrTag, full: bool) -> RpcResult<Option<RpcBlock>> {
+        let found = self.in_block(block, move |snapshot, block_number| {
+            Ok(snapshot.block(block_number)?.map(|block| convert::block(block, detail(full))))
+        });
+        Ok(found.await?.flatten())
+    }
+
+    async fn get_block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<RpcBlock>> {
+        self.read(move |snapshot| {
+            Ok(snapshot.block_by_hash(&hash)?.map(|block| convert::block(block, detail(full))))
+        })
+        .await
+    }
+
+    async fn get_block_receipts(&self, block: BlockId) -> RpcResult<Option<Vec<RpcReceipt>>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let Some(block_number) = snapshot.resolve(block)? else { return Ok(None) };
+            let receipts = snapshot.block_receipts(block_number)?;
+            Ok(Some(receipts.into_iter().map(convert::receipt).collect()))
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn get_block_transaction_count_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        self.transaction_count(block).await
+    }
+
+    async fn get_block_transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        self.transaction_count(hash).await
+    }
+
+    async fn get_uncle_count_by_block_number(&self, block: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        self.uncle_count(block).await
+    }
+
+    async fn get_uncle_count_by_block_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        self.uncle_count(hash).await
+    }
+
+    async fn get_uncle_by_block_number_and_index(
+        &self,
+        block: BlockNumberOrTag,
+        index: Index,
+    ) -> RpcResult<Option<RpcBlock>> {
+        self.uncle(block, index).await
+    }
+
+    async fn get_uncle_by_block_hash_and_index(
+        &self,
+        hash: B256,
+        index: Index,
+    ) -> RpcResult<Option<RpcBlock>> {
+        self.uncle(hash, index).await
+    }
+
+    async fn get_transaction_by_hash(&self, hash: B256) -> RpcResult<Option<RpcTransaction>> {
+        self.read(move |snapshot| Ok(snapshot.transaction(&hash)?.map(convert::transaction))).await
+    }
+
+    async fn get_transaction_by_block_number_and_index(
+        &self,
+        block: BlockNumberOrTag,
+        index: Index,
+    ) -> RpcResult<Option<RpcTransaction>> {
+        self.transaction_in_block(block, index).await
+    }
+
+    async fn get_transaction_by_block_hash_and_index(
+        &self,
+        hash: B256,
+        index: Index,
+    ) -> RpcResult<Option<RpcTransaction>> {
+        self.transaction_in_block(hash, index).await
+    }
+
+    async fn get_transaction_receipt(&self, hash: B256) -> RpcResult<Option<RpcReceipt>> {
+        self.read(move |snapshot| Ok(snapshot.receipt(&hash)?.map(convert::receipt))).await
+    }
+
+    async fn get_balance(&self, address: Address, block: Option<BlockId>) -> RpcResult<U256> {
+        self.in_state(block, move |snapshot, block_number| {
+            Ok(snapshot.account(&address, block_number)?.unwrap_or_default().balance)
+        })
+        .await
+    }
+
+    async fn get_code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes> {
+        self.in_state(block, move |snapshot, block_number| snapshot.code(&address, block_number)).await
+    }
+
+    async fn get_storage_at(
+        &self,
+        address: Address,
+        slot: SlotArgument,
+        block: Option<BlockId>,
+    ) -> RpcResult<B256> {
+        self.in_state(block, move |snapshot, block_number| {
+            Ok(snapshot.storage(&address, &slot.0, block_number)?.into())
+        })
+        .await
+    }
+
+    async fn get_transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64> {
+        self.in_state(block, move |snapshot, block_number| {
+            Ok(U64::from(snapshot.account(&address, block_number)?.unwrap_or_default().nonce))
+        })
+        .await
+    }
+
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+        block_overrides: Option<Box<BlockOverrides>>,
+    ) -> RpcResult<Bytes> {
+        let overrides = CallOverrides { state: state_overrides, block: block_overrides };
+        let answer = move |snapshot: &Snapshot<'_>| {
+            snapshot.call(request, snapshot.require(block.unwrap_or_default())?, overrides)
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn get_logs(&self, filter: FilterArgument) -> RpcResult<Vec<RpcLog>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            Ok(snapshot.logs(&filter.0)?.into_iter().map(convert::log).collect())
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+}

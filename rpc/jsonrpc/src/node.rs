@@ -1,0 +1,81 @@
+//! What methods say about the node itself.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// A group of methods that can be switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Namespace {
+    /// Blocks, state, calls, logs.
+    Eth,
+    /// The network.
+    Net,
+    /// The client.
+    Web3,
+}
+
+impl Namespace {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Eth, Self::Net, Self::Web3];
+
+    /// As it stands before the underscore of its methods.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eth => "eth",
+            Self::Net => "net",
+            Self::Web3 => "web3",
+        }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No namespace has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no RPC namespace {0:?} (known: eth, net, web3)")]
+pub struct UnknownNamespace(pub String);
+
+impl FromStr for Namespace {
+    type Err = UnknownNamespace;
+
+    fn from_str(name: &str) -> Result<Self, UnknownNamespace> {
+        let known = Self::ALL.into_iter().find(|namespace| namespace.name() == name);
+        known.ok_or_else(|| UnknownNamespace(name.to_owned()))
+    }
+}
+
+/// What methods say about the node itself.
+#[derive(Debug)]
+pub struct NodeInfo {
+    client_version: String,
+    peers: AtomicU64,
+}
+
+impl NodeInfo {
+    /// A node without peers.
+    pub fn new(client_version: String) -> Self {
+        Self { client_version, peers: AtomicU64::new(0) }
+    }
+
+    /// Name, version, system and compiler, separated by slashes.
+    pub fn client_version(&self) -> &str {
+        &self.client_version
+    }
+
+    /// Peers that are connected now.
+    pub fn peer_count(&self) -> u64 {
+        self.peers.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many peers are connected.
+    pub fn set_peer_count(&self, peers: u64) {
+        self.peers.store(peers, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,24 @@
+//! Why serving could not begin.
+
+use std::net::SocketAddr;
+
+use jsonrpsee::core::RegisterMethodError;
+
+/// Why serving could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is taken, not ours, or not allowed.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// An origin for CORS is not a header value.
+    #[error("{0:?} is not an origin")]
+    BadOrigin(String),
+    /// Two namespaces have a method of the same name.
+    #[error(transparent)]
+    Methods(#[from] RegisterMethodError),
+}

@@ -1,0 +1,144 @@
+//! Running the transactions: plain state, receipts and what each block changed.
+//!
+//! ```text
+//!  reader thread ── decoded blocks ──> execution (this thread) ── outcomes ──> checker thread
+//!                                          │                                       │
+//!                              overlay of plain state                 receipts root, bloom, gas, requests;
+//!                              written sorted at the end              Receipts, AccountChanges, StorageChanges,
+//!                                                                     CallTraces
+//! ```
+//! The batch ends before `range.to` when the overlay is as large, or as much gas was used, as the settings allow.
+//!
+//! Rows that unwinding leaves in place: `Bytecodes`.
+
+mod blocks;
+mod check;
+mod unwind;
+mod write;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use portico_chain::{ChainError, canonical_hash};
+use portico_db::RwTxn;
+use portico_evm::{BlockInput, BlockRules, ExecutionError, Overlay, execute_block};
+use portico_state::PlainReader;
+
+use self::{
+    blocks::{ExecutableBlock, read_blocks},
+    check::{Executed, check_and_write},
+};
+use crate::{
+    BlockRange, Counters, Stage, StageContext, StageError, StageId, StageOutput,
+};
+
+/// Decoded blocks that wait for execution.
+const BLOCKS_AHEAD: usize = 64;
+/// Executed blocks that wait for being checked and written.
+const BLOCKS_BEHIND: usize = 64;
+/// How far back `BLOCKHASH` sees.
+const BLOCK_HASHES: u64 = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Execution;
+
+impl Stage for Execution {
+    fn id(&self) -> StageId {
+        StageId::Execution
+    }
+
+    fn forward(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<StageOutput, StageError> {
+        let (ahead, blocks) = bounded(BLOCKS_AHEAD);
+        let (behind, executed) = bounded(BLOCKS_BEHIND);
+        let mut overlay = Overlay::new(PlainReader::new(txn)?);
+        load_block_hashes(txn, range.done, &mut overlay)?;
+        let (batch, read, checked) = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || read_blocks(context, txn, range, &ahead));
+            let checker = scope.spawn(move || check_and_write(context, txn, range.done, &executed));
+            let batch = execute_batch(context, &mut overlay, range, &blocks, &behind);
+            // Both threads end when their channels do.
+            drop((blocks, behind));
+            (batch, reader.join(), checker.join())
+        });
+        // The checker is behind execution: what it finds is in an earlier block.
+        checked.map_err(|_| StageError::Worker(StageId::Execution))??;
+        let output = batch?;
+        read.map_err(|_| StageError::Worker(StageId::Execution))??;
+        write::write_overlay(txn, overlay.into_writes())?;
+        Ok(output)
+    }
+
+    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
+        unwind::unwind(context, txn, range)
+    }
+
+    /// Receipts are pruned with another setting, which does not exist yet; changes go in the Prune stage.
+    fn prune(&mut self, _: &StageContext<'_>, _: &RwTxn<'_>, _: u64) -> Result<(), StageError> {
+        Ok(())
+    }
+}
+
+fn load_block_hashes(
+    txn: &RwTxn<'_>,
+    done: u64,
+    overlay: &mut Overlay<PlainReader<'_, '_, portico_db::RW>>,
+) -> Result<(), StageError> {
+    for number in (done + 1).saturating_sub(BLOCK_HASHES)..=done {
+        let missing = ChainError::Missing { what: "hash", block_number: number };
+        overlay.set_block_hash(number, canonical_hash(txn, number)?.ok_or(missing)?);
+    }
+    Ok(())
+}
+
+/// Executes the blocks that come from `blocks` and hands what they gave to `behind`.
+fn execute_batch(
+    context: &StageContext<'_>,
+    overlay: &mut Overlay<PlainReader<'_, '_, portico_db::RW>>,
+    range: BlockRange,
+    blocks: &Receiver<ExecutableBlock>,
+    behind: &Sender<Executed>,
+) -> Result<StageOutput, StageError> {
+    let mut counters = Counters::default();
+    let mut reached = range.done;
+    for block in blocks {
+        context.stop.check()?;
+        let (number, hash) = (block.header.number, block.hash);
+        overlay.begin_block(number);
+        let input = BlockInput {
+            header: &block.header,
+            transactions: &block.transactions,
+            senders: &block.senders,
+            ommers: &block.ommers,
+            withdrawals: block.withdrawals.as_deref(),
+        };
+        let outcome = execute_block(overlay, BlockRules::new(context.spec, block.context), input)
+            .map_err(|error| failed(&block, error))?;
+        let changes = overlay.end_block();
+        overlay.set_block_hash(number, hash);
+        reached = number;
+        counters.transactions += block.transactions.len() as u64;
+        counters.gas += outcome.gas_used;
+        if behind.send(Executed { block, outcome, changes }).is_err() {
+            // The checker found something and says what.
+            break;
+        }
+        context.progress.at(number, counters);
+        if overlay.bytes() as u64 > context.settings.overlay_bytes || counters.gas > context.settings.batch_gas {
+            break;
+        }
+    }
+    Ok(StageOutput { reached, counters })
+}
+
+fn failed(block: &ExecutableBlock, error: ExecutionError) -> StageError {
+    if error.is_invalid_block() {
+        let reason = Box::new(error.into());
+        StageError::InvalidBlock { number: block.header.number, hash: block.hash, reason }
+    } else {
+        StageError::Execution { number: block.header.number, reason: Box::new(error) }
+    }
+}

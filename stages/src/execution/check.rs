@@ -1,0 +1,64 @@
+//! Holding what execution gave against the header, and writing it.
+
+use alloy_primitives::{Bytes, keccak256};
+use crossbeam_channel::Receiver;
+use portico_chain::{append_receipts, encode_row, write_access_list};
+use portico_consensus::{ExecutionResult, validate_execution};
+use portico_db::RwTxn;
+use portico_evm::BlockOutcome;
+use portico_state::{BlockChanges, write_changes};
+
+use super::blocks::ExecutableBlock;
+use crate::{StageContext, StageError};
+
+/// A block after its execution.
+#[derive(Debug)]
+pub(super) struct Executed {
+    pub block: ExecutableBlock,
+    pub outcome: BlockOutcome,
+    pub changes: BlockChanges,
+}
+
+/// Checks and writes the blocks that come, in order, until there are no more or one is wrong.
+pub(super) fn check_and_write(
+    context: &StageContext<'_>,
+    txn: &RwTxn<'_>,
+    done: u64,
+    executed: &Receiver<Executed>,
+) -> Result<(), StageError> {
+    let mut expected = done + 1;
+    for Executed { block, outcome, changes } in executed {
+        debug_assert_eq!(block.header.number, expected, "blocks come in order");
+        expected += 1;
+        let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
+        check(context, &block, &outcome, access_list.as_deref())?;
+        let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();
+        append_receipts(txn, block.first_tx_number, &rows)?;
+        if let Some(list) = access_list {
+            write_access_list(txn, block.header.number, &Bytes::from(list))?;
+        }
+        write_changes(txn, block.header.number, &changes)?;
+    }
+    Ok(())
+}
+
+fn check(
+    context: &StageContext<'_>,
+    block: &ExecutableBlock,
+    outcome: &BlockOutcome,
+    access_list: Option<&[u8]>,
+) -> Result<(), StageError> {
+    let result = ExecutionResult {
+        gas_used: outcome.gas_used,
+        receipts: &outcome.receipts,
+        requests: outcome.requests.as_ref(),
+        block_access_list_hash: access_list.map(keccak256),
+    };
+    validate_execution(context.spec, block.context, &block.header, result).map_err(|error| {
+        StageError::InvalidBlock {
+            number: block.header.number,
+            hash: block.hash,
+            reason: Box::new(error.into()),
+        }
+    })
+}

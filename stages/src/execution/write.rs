@@ -1,0 +1,27 @@
+//! Writing a batch's overlay into the plain state, in key order.
+
+use portico_db::RwTxn;
+use portico_evm::OverlayWrites;
+use portico_state::{PlainWriter, write_code};
+
+use crate::StageError;
+
+/// Writes everything that differs.
+pub(super) fn write_overlay(txn: &RwTxn<'_>, writes: OverlayWrites) -> Result<(), StageError> {
+    for (hash, code) in &writes.codes {
+        write_code(txn, hash, code)?;
+    }
+    let mut plain = PlainWriter::new(txn)?;
+    for written in &writes.accounts {
+        if let Some(account) = &written.account {
+            plain.set_account(&written.address, account.as_ref())?;
+        }
+        if written.wipe_storage {
+            plain.wipe_storage(&written.address)?;
+        }
+        for (slot, value) in &written.slots {
+            plain.set_slot(&written.address, slot, *value)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! The loop over the stages: transactions, checkpoints, progress, metrics, and what to do about a bad block.
+//!
+//! ```text
+//!  cycle:  begin ─ Headers ─ Bodies ─ … ─ Finish ─ commit      every stage: blocks since its checkpoint
+//! ```
+//! A cycle takes a batch of blocks through all stages in one transaction, so that the database always stands at a
+//! block whose state root was checked. When a block turns out bad, the transaction is dropped and the blocks before
+//! it are done again: in one go when the rule names the block, by halves when only a batch's last state root was
+//! wrong.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portico_chain::{prune_checkpoint, read_checkpoint, write_checkpoint};
+use portico_chainspec::ChainSpec;
+use portico_db::{Database, RwTxn};
+
+use crate::{
+    AccountHashing, Bodies, BlockRange, CallTraceIndex, Execution, Finish, FORWARD, Headers, History,
+    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, Stage, StageContext, StageError, StageId,
+    StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND, metrics,
+    trie::{check_root, rebuild_trie},
+};
+
+/// Watches a pipeline at work: a progress line, a log, a benchmark's table.
+pub trait PipelineObserver: Progress {
+    /// A stage begins.
+    fn stage_started(&self, _stage: StageId, _range: BlockRange) {}
+
+    /// A stage did its part of a cycle.
+    fn stage_finished(&self, _stage: StageId, _range: BlockRange, _output: StageOutput, _elapsed: Duration) {}
+
+    /// A cycle was committed; `head` is the new head.
+    fn committed(&self, _head: u64, _elapsed: Duration) {}
+
+    /// A bad block was met; the blocks before it are done again.
+    fn retrying(&self, _to: u64, _error: &StageError) {}
+}
+
+/// Nobody watches.
+impl PipelineObserver for () {}
+
+/// What a pipeline works with.
+pub struct PipelineConfig<'a> {
+    /// The database; the pipeline is its only writer while it runs.
+    pub database: &'a Database,
+    /// Rules of the chain.
+    pub spec: &'a Arc<ChainSpec>,
+    /// Limits and choices.
+    pub settings: &'a StageSettings,
+    /// Set when the node is to stop.
+    pub stop: &'a StopSignal,
+    /// Who watches.
+    pub observer: &'a dyn PipelineObserver,
+    /// Folder for sorted loads that do not fit memory.
+    pub scratch: PathBuf,
+}
+
+/// All stages in order; see the module.
+pub struct Pipeline<'a> {
+    config: PipelineConfig<'a>,
+    stages: Vec<Box<dyn Stage>>,
+}
+
+/// What a cycle did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cycle {
+    /// New head.
+    head: u64,
+    /// Whether any stage had anything to do.
+    advanced: bool,
+}
+
+impl<'a> Pipeline<'a> {
+    /// The stages, fed by `source`.
+    pub fn new(config: PipelineConfig<'a>, source: &SharedSource) -> Self {
+        let stages: Vec<Box<dyn Stage>> = vec![
+            Box::new(Headers::new(source.clone())),
+            Box::new(Bodies::new(source.clone())),
+            Box::new(Senders),
+            Box::new(Execution),
+            Box::new(AccountHashing),
+            Box::new(StorageHashing),
+            Box::new(Trie),
+            Box::new(History),
+            Box::new(LogIndex),
+            Box::new(CallTraceIndex),
+            Box::new(TxLookup),
+            Box::new(Prune),
+            Box::new(Finish),
+        ];
+        debug_assert!(stages.iter().map(|stage| stage.id()).eq(FORWARD), "all stages, in order");
+        Self { config, stages }
+    }
+
+    /// Runs cycles until the source has no more blocks or `to` is reached; gives the head.
+    ///
+    /// # Errors
+    /// For a bad block [`StageError::InvalidBlock`], with the database at its parent; for a failed source
+    /// [`StageError::Source`], with everything before done; [`StageError::Stopped`] with all finished cycles kept.
+    pub fn run(&mut self, to: Option<u64>) -> Result<u64, StageError> {
+        loop {
+            self.config.stop.check()?;
+            let error = match self.cycle(to) {
+                Ok(Cycle { head, advanced: false }) => return Ok(head),
+                Ok(Cycle { head, .. }) if Some(head) == to => return Ok(head),
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            return Err(match &error {
+                StageError::InvalidBlock { number, .. } => self.settle_before(*number, error)?,
+                _ => error,
+            });
+        }
+    }
+
+    /// Takes all stages back to block `to`, in one transaction.
+    ///
+    /// # Errors
+    /// [`StageError::UnwindTooDeep`] when changes are not kept that far back.
+    pub fn unwind(&mut self, to: u64) -> Result<(), StageError> {
+        let txn = self.config.database.begin_rw()?;
+        self.unwind_within(&txn, to)?;
+        txn.commit()?;
+        Ok(())
+    }
+
+    fn unwind_within(&mut self, txn: &RwTxn<'_>, to: u64) -> Result<(), StageError> {
+        for id in UNWIND {
+            self.unwind_stage(txn, id, to)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one stage back; the caller keeps the order.
+    pub fn unwind_stage(&mut self, txn: &RwTxn<'_>, id: StageId, to: u64) -> Result<(), StageError> {
+        let reached = read_checkpoint(txn, id.name())?;
+        if reached <= to {
+            return Ok(());
+        }
+        let context = context(&self.config);
+        let stage = stage_mut(&mut self.stages, id);
+        stage.unwind(&context, txn, BlockRange { done: to, to: reached })?;
+        Ok(write_checkpoint(txn, id.name(), to)?)
+    }
+
+    /// Runs one stage up to `to`, for working on single stages; gives its new checkpoint.
+    pub fn run_stage(&mut self, txn: &RwTxn<'_>, id: StageId, to: u64) -> Result<u64, StageError> {
+        let mut done = read_checkpoint(txn, id.name())?;
+        while done < to {
+            let output = self.forward(txn, id, BlockRange { done, to })?;
+            if output.reached == done {
+                break;
+            }
+            done = output.reached;
+        }
+        Ok(done)
+    }
+
+    /// Deletes what a stage derived from other tables and derives it anew.
+    ///
+    /// # Errors
+    /// [`StageError::NotDerived`] for a stage whose data come from outside or would change the state, or whose
+    /// sources are pruned.
+    pub fn rebuild_stage(&mut self, txn: &RwTxn<'_>, id: StageId) -> Result<(), StageError> {
+        let reached = read_checkpoint(txn, id.name())?;
+        let context = context(&self.config);
+        match id {
+            StageId::AccountHashing => AccountHashing::rebuild(&context, txn).map(drop),
+            StageId::StorageHashing => StorageHashing::rebuild(&context, txn).map(drop),
+            StageId::Trie => check_root(txn, reached, rebuild_trie(&context, txn)?),
+            StageId::Senders | StageId::LogIndex | StageId::TxLookup => self.derive_again(txn, id, reached),
+            StageId::History | StageId::CallTraceIndex => {
+                match prune_checkpoint(txn, StageId::Execution.name())? {
+                    Some(pruned) if pruned > 0 => Err(StageError::NotDerived {
+                        stage: id,
+                        why: "the changes that it is made of are pruned behind the unwind horizon",
+                    }),
+                    _ => self.derive_again(txn, id, reached),
+                }
+            }
+            StageId::Headers | StageId::Bodies => {
+                Err(StageError::NotDerived { stage: id, why: "its data come from outside" })
+            }
+            StageId::Execution | StageId::Prune | StageId::Finish => {
+                Err(StageError::NotDerived { stage: id, why: "nothing it writes is derived: unwind and run instead" })
+            }
+        }
+    }
+
+    fn derive_again(&mut self, txn: &RwTxn<'_>, id: StageId, reached: u64) -> Result<(), StageError> {
+        self.unwind_stage(txn, id, 0)?;
+        self.run_stage(txn, id, reached).map(drop)
+    }
+
+    /// Prunes every stage's data for the blocks up to `block_number`.
+    pub fn prune(&mut self, txn: &RwTxn<'_>, block_number: u64) -> Result<(), StageError> {
+        let context = context(&self.config);
+        for stage in &mut self.stages {
+            stage.prune(&context, txn, block_number)?;
+        }
+        Ok(())
+    }
+
+    /// One batch through all stages, one commit.
+    fn cycle(&mut self, cap: Option<u64>) -> Result<Cycle, StageError> {
+        let started = Instant::now();
+        let txn = self.config.database.begin_rw()?;
+        let before = read_checkpoint(&txn, StageId::Finish.name())?;
+        let mut to = self.headers_target(&txn, cap)?;
+        for id in FORWARD {
+            let done = read_checkpoint(&txn, id.name())?;
+            to = if to > done { self.forward(&txn, id, BlockRange { done, to })?.reached } else { to.min(done) };
+        }
+        if to == before {
+            return Ok(Cycle { head: before, advanced: false });
+        }
+        metrics::observe("Commit", || txn.commit())?;
+        metrics::head(to);
+        self.config.observer.committed(to, started.elapsed());
+        Ok(Cycle { head: to, advanced: true })
+    }
+
+    /// How far Headers may go: only on when every stage has done what is there.
+    fn headers_target(&self, txn: &RwTxn<'_>, cap: Option<u64>) -> Result<u64, StageError> {
+        let headers = read_checkpoint(txn, StageId::Headers.name())?;
+        let finished = read_checkpoint(txn, StageId::Finish.name())?;
+        let target = if finished < headers { headers } else { headers + self.config.settings.batch_blocks };
+        Ok(cap.map_or(target, |cap| target.min(cap)))
+    }
+
+    fn forward(&mut self, txn: &RwTxn<'_>, id: StageId, range: BlockRange) -> Result<StageOutput, StageError> {
+        let started = Instant::now();
+        self.config.observer.stage_started(id, range);
+        let context = context(&self.config);
+        let output = stage_mut(&mut self.stages, id).forward(&context, txn, range)?;
+        debug_assert!((range.done..=range.to).contains(&output.reached), "a stage stays within its range");
+        if output.reached > range.done {
+            write_checkpoint(txn, id.name(), output.reached)?;
+        }
+        let elapsed = started.elapsed();
+        metrics::stage(id, range, output, elapsed);
+        self.config.observer.stage_finished(id, range, output, elapsed);
+        Ok(output)
+    }
+
+    /// Does the blocks before the bad one and gives the error for the lowest bad block.
+    fn settle_before(&mut self, bad: u64, error: StageError) -> Result<StageError, StageError> {
+        let (mut bad, mut error) = (bad, error);
+        loop {
+            self.config.stop.check()?;
+            let head = read_checkpoint(&self.config.database.begin_ro()?, StageId::Finish.name())?;
+            if head + 1 >= bad {
+                return Ok(error);
+            }
+            let names_batch = matches!(&error, StageError::InvalidBlock { reason, .. }
+                if matches!(**reason, InvalidReason::StateRoot { .. }));
+            let to = if names_batch { head + (bad - head) / 2 } else { bad - 1 };
+            self.config.observer.retrying(to, &error);
+            match self.cycle(Some(to)) {
+                Ok(Cycle { advanced: true, .. }) => {}
+                Ok(Cycle { advanced: false, .. }) => return Ok(error),
+                Err(StageError::InvalidBlock { number, hash, reason }) => {
+                    bad = number;
+                    error = StageError::InvalidBlock { number, hash, reason };
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+}
+
+fn context<'a>(config: &'a PipelineConfig<'_>) -> StageContext<'a> {
+    StageContext {
+        spec: config.spec,
+        settings: config.settings,
+        stop: config.stop,
+        progress: config.observer,
+        scratch: config.scratch.clone(),
+    }
+}
+
+fn stage_mut(stages: &mut [Box<dyn Stage>], id: StageId) -> &mut dyn Stage {
+    let position = FORWARD.iter().position(|stage| *stage == id).expect("every stage is in the order");
+    &mut *stages[position]
+}

@@ -1,0 +1,115 @@
+//! The conversations of the execution API's test suite.
+
+use std::path::Path;
+
+use portico_tests_rpc::{Comparison, Conversation, Report, TestNode, compare, fixtures};
+use serde_json::Value;
+
+/// Receipts before Byzantium hold the state root after the transaction, which the database does not keep.
+const NO_ROOT: &str = "receipts before Byzantium: status is given, root is not kept";
+/// The newer release answers -32602, and so do we.
+const OLD_CODE: &str = "the older release expects -32000 where the newer one expects -32602";
+
+/// Conversations that go otherwise, and why.
+const KNOWN: [(&str, &str, &str); 12] = [
+    ("chain-54-osaka-bpo", "eth_getBlockReceipts/get-block-receipts-by-hash", NO_ROOT),
+    ("chain-54-osaka-bpo", "eth_getBlockReceipts/get-block-receipts-n", NO_ROOT),
+    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-contract", NO_ROOT),
+    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-input", NO_ROOT),
+    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-receipt", NO_ROOT),
+    ("chain-45-prague", "eth_getBlockReceipts/get-block-receipts-by-hash", NO_ROOT),
+    ("chain-45-prague", "eth_getBlockReceipts/get-block-receipts-n", NO_ROOT),
+    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-contract", NO_ROOT),
+    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-input", NO_ROOT),
+    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-receipt", NO_ROOT),
+    ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key", OLD_CODE),
+    ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key-too-large", OLD_CODE),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn osaka_chain_answers_as_recorded() {
+    replay("chain-54-osaka-bpo", Dialect::Current).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prague_chain_answers_as_recorded() {
+    replay("chain-45-prague", Dialect::WithoutTransactionTimestamps).await;
+}
+
+/// What an older release of the suite did not know yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Current,
+    WithoutTransactionTimestamps,
+}
+
+async fn replay(chain: &str, dialect: Dialect) {
+    let Some(root) = fixtures("execution-apis") else { return };
+    let folder = root.join(chain);
+    let node = TestNode::import(&folder.join("genesis.json"), &folder.join("chain.rlp")).unwrap();
+    node.apply_forkchoice(&folder.join("headfcu.json")).unwrap();
+    let mut report = Report::default();
+    for conversation in Conversation::read_all(&folder).unwrap() {
+        replay_one(&node, chain, dialect, &conversation, &mut report).await;
+    }
+    report.finish(chain);
+}
+
+async fn replay_one(
+    node: &TestNode,
+    chain: &str,
+    dialect: Dialect,
+    conversation: &Conversation,
+    report: &mut Report,
+) {
+    let missing = conversation.exchanges.iter().find(|exchange| !node.has_method(exchange.method()));
+    if let Some(exchange) = missing {
+        return report.skip(format!("{} is not implemented", exchange.method()));
+    }
+    let name = conversation.name();
+    let known = known_difference(chain, &name);
+    match (hold(node, dialect, conversation).await, known) {
+        (Ok(()), None) => report.pass(),
+        (Ok(()), Some(_)) => report.fail(&name, "answers as recorded now: take it off the list"),
+        (Err(_), Some(reason)) => report.known(&name, reason),
+        (Err(reason), None) => report.fail(&name, &reason),
+    }
+}
+
+fn known_difference(chain: &str, name: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|known| (known.0, known.1) == (chain, name)).map(|known| known.2)
+}
+
+async fn hold(node: &TestNode, dialect: Dialect, conversation: &Conversation) -> Result<(), String> {
+    let comparison = if conversation.shape_only { Comparison::Shape } else { Comparison::Exact };
+    for exchange in &conversation.exchanges {
+        let mut found = node.call(&exchange.request).await.unwrap();
+        if dialect == Dialect::WithoutTransactionTimestamps {
+            drop_transaction_timestamps(&mut found);
+        }
+        compare(&exchange.response, &found, comparison)?;
+    }
+    Ok(())
+}
+
+fn drop_transaction_timestamps(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.contains_key("input") {
+                fields.remove("blockTimestamp");
+            }
+            fields.values_mut().for_each(drop_transaction_timestamps);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(drop_transaction_timestamps),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_list_of_known_differences_names_files() {
+    let Some(root) = fixtures("execution-apis") else { return };
+    for (chain, name, _) in KNOWN {
+        let file = root.join(chain).join(Path::new(name).with_extension("io"));
+        assert!(file.is_file(), "{}", file.display());
+    }
+}
