@@ -30,7 +30,7 @@ enum LogFormat {
 pub(crate) fn init(args: &LogArgs) -> eyre::Result<()> {
     let level = match (args.quiet, args.verbose) {
         (true, _) => "warn",
-        (false, 0) => "info",
+        (false, 0) => "info,libmdbx=warn",
         (false, 1) => "debug",
         (false, _) => "trace",
     };

@@ -22,6 +22,7 @@ use portico_db::RwTxn;
 use portico_evm::{BlockInput, BlockRules, ExecutionError, Overlay, execute_block};
 use portico_state::PlainReader;
 
+pub use self::write::write_overlay;
 use self::{
     blocks::{ExecutableBlock, read_blocks},
     check::{Executed, check_and_write},
@@ -68,12 +69,12 @@ impl Stage for Execution {
         checked.map_err(|_| StageError::Worker(StageId::Execution))??;
         let output = batch?;
         read.map_err(|_| StageError::Worker(StageId::Execution))??;
-        write::write_overlay(txn, overlay.into_writes())?;
+        write_overlay(txn, &overlay.into_writes())?;
         Ok(output)
     }
 
-    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
-        unwind::unwind(context, txn, range)
+    fn unwind(&mut self, _: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
+        unwind::unwind(txn, range)
     }
 
     /// Receipts are pruned with another setting, which does not exist yet; changes go in the Prune stage.

@@ -41,7 +41,12 @@ impl Stage for History {
         Ok(StageOutput { reached: range.to, counters: Counters { rows, ..Counters::default() } })
     }
 
-    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
+    fn unwind(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<(), StageError> {
         if range.is_empty() {
             return Ok(());
         }
@@ -51,7 +56,12 @@ impl Stage for History {
     }
 
     /// State as of `block_number` stays readable, which is where block `block_number + 1` starts.
-    fn prune(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, block_number: u64) -> Result<(), StageError> {
+    fn prune(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        block_number: u64,
+    ) -> Result<(), StageError> {
         let pruned = prune_checkpoint(txn, self.id().name())?.unwrap_or_default();
         if block_number <= pruned {
             return Ok(());

@@ -34,7 +34,7 @@ pub use account_hashing::AccountHashing;
 pub use bodies::Bodies;
 pub use call_trace_index::CallTraceIndex;
 pub use error::{InvalidReason, SourceError, StageError};
-pub use execution::Execution;
+pub use execution::{Execution, write_overlay};
 pub use finish::Finish;
 pub use genesis::{identity, initialize};
 pub use headers::Headers;

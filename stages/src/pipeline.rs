@@ -141,10 +141,35 @@ impl<'a> Pipeline<'a> {
         if reached <= to {
             return Ok(());
         }
+        self.check_horizon(txn, id, to)?;
         let context = context(&self.config);
         let stage = stage_mut(&mut self.stages, id);
         stage.unwind(&context, txn, BlockRange { done: to, to: reached })?;
         Ok(write_checkpoint(txn, id.name(), to)?)
+    }
+
+    /// Stages that unwind by the changes of blocks can do so only where those are kept.
+    fn check_horizon(&self, txn: &RwTxn<'_>, id: StageId, to: u64) -> Result<(), StageError> {
+        let by_changes = match id {
+            StageId::Execution
+            | StageId::AccountHashing
+            | StageId::StorageHashing
+            | StageId::Trie
+            | StageId::History
+            | StageId::CallTraceIndex => true,
+            StageId::Headers
+            | StageId::Bodies
+            | StageId::Senders
+            | StageId::LogIndex
+            | StageId::TxLookup
+            | StageId::Prune
+            | StageId::Finish => false,
+        };
+        let pruned = prune_checkpoint(txn, StageId::Execution.name())?.unwrap_or_default();
+        if !by_changes || to >= pruned {
+            return Ok(());
+        }
+        Err(StageError::UnwindTooDeep { to, first: pruned, horizon: self.config.settings.unwind_horizon })
     }
 
     /// Runs one stage up to `to`, for working on single stages; gives its new checkpoint.

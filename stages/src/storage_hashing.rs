@@ -46,7 +46,12 @@ impl Stage for StorageHashing {
         Ok(StageOutput { reached: range.to, counters: Counters { rows, ..Counters::default() } })
     }
 
-    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
+    fn unwind(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<(), StageError> {
         if !range.is_empty() {
             revert_hashed_storage(txn, range.blocks(), sort_space(context), at_block(context))?;
         }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A [`Workload`] plans transactions without reading the state: it keeps its own model of nonces, balances,
-//! token holdings and contracts. [`Generator`] has a [`ChainState`] execute them and seals the headers. The
-//! crate knows no executor, trie or database of its own; whoever uses it plugs one in.
+//! token holdings and contracts. [`Generator`] has a [`ChainState`] execute them and seals the headers:
+//! [`DatabaseState`], which is Portico's own executor, tables and trie, unless another one is plugged in.
 //!
 //! Equal configurations give equal chains, byte for byte, on every platform and with any number of threads.
 
@@ -29,6 +29,7 @@ mod mix;
 mod plan;
 mod random;
 mod sign;
+mod state;
 mod workload;
 
 pub use builder::{ChainState, ExecutedBlock, GeneratedBlock, Generator, HeaderTemplate};
@@ -40,4 +41,5 @@ pub use mix::{Kind, Mix};
 pub use plan::{BlockContext, Outcome, PlannedBlock, PlannedTransaction, Transaction, UnsignedTransaction};
 pub use random::Random;
 pub use sign::sign;
+pub use state::{DatabaseState, open_state_database};
 pub use workload::Workload;

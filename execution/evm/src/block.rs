@@ -165,7 +165,7 @@ where
         slot_number: input.header.slot_number,
     };
     at_access_index(database, 0);
-    let evm = recording_evm(database, environment);
+    let evm = recording_evm(database, environment, rules.fork());
     let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
     executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
     for (index, (transaction, sender)) in input.transactions.iter().zip(input.senders).enumerate() {

@@ -6,6 +6,7 @@
 
 use alloy_evm::{Database, EvmEnv, eth::{EthEvm, EthEvmContext}};
 use alloy_primitives::Address;
+use portico_chainspec::Fork;
 use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
@@ -18,6 +19,8 @@ use revm::{
         interpreter_types::InputsTr,
     },
 };
+
+use crate::constantinople;
 
 /// A database that wants to know the addresses in calls.
 pub trait CallRecorder {
@@ -40,8 +43,12 @@ impl<D: CallRecorder> CallRecorder for revm::database_interface::bal::BalDatabas
 /// An EVM whose call instructions tell its database about calls.
 pub(crate) fn recording_evm<D: Database + CallRecorder>(
     database: D,
-    environment: EvmEnv,
+    mut environment: EvmEnv,
+    fork: Fork,
 ) -> EthEvm<D, NoOpInspector, EthPrecompiles> {
+    if fork == Fork::Constantinople {
+        constantinople::adjust(&mut environment);
+    }
     let spec = environment.cfg_env.spec;
     let mut evm = Context::mainnet()
         .with_block(environment.block_env)
@@ -57,6 +64,9 @@ pub(crate) fn recording_evm<D: Database + CallRecorder>(
     table[opcode::CREATE as usize] = Instruction::new(create::<false, D>);
     table[opcode::CREATE2 as usize] = Instruction::new(create::<true, D>);
     table[opcode::SELFDESTRUCT as usize] = Instruction::new(selfdestruct::<D>);
+    if fork == Fork::Constantinople {
+        constantinople::install(&mut evm.instruction);
+    }
     EthEvm::new(evm, false)
 }
 

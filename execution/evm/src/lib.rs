@@ -12,6 +12,7 @@
 
 mod block;
 mod call;
+mod constantinople;
 mod environment;
 mod error;
 mod instructions;

@@ -1,10 +1,11 @@
 //! Whole blocks with their senders, and the counts that need no transaction.
 
 use alloy_consensus::{Block, Header, transaction::SignerRecoverable};
-use alloy_primitives::{Address, B256};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256, U256};
 use portico_chain::{
     BlockParts, ChainError, StoredBody, Transaction, block_number_of, is_canonical, read_block, read_body,
-    read_senders, read_side_block,
+    read_senders, read_side_block, read_total_difficulty,
 };
 
 use crate::{Kept, QueryError, Snapshot};
@@ -65,6 +66,16 @@ impl Snapshot<'_> {
     /// Number of transactions in the canonical block with this number.
     pub fn transaction_count(&self, block_number: u64) -> Result<u64, QueryError> {
         Ok(self.body(block_number)?.tx_count)
+    }
+
+    /// Withdrawals of the canonical block with this number; `None` before Shanghai.
+    pub fn withdrawals(&self, block_number: u64) -> Result<Option<Vec<Withdrawal>>, QueryError> {
+        Ok(self.body(block_number)?.withdrawals)
+    }
+
+    /// Sum of the difficulties from genesis to the canonical block with this number.
+    pub fn total_difficulty(&self, block_number: u64) -> Result<Option<U256>, QueryError> {
+        Ok(read_total_difficulty(&self.txn, block_number)?)
     }
 
     /// Ommers of the canonical block with this number.

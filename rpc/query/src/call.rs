@@ -36,18 +36,36 @@ pub struct CallOverrides {
 }
 
 impl Snapshot<'_> {
-    /// Runs a call on the state after a block, as if it were in that block, and gives what it returns. Without fee
-    /// fields it is free; the sender may be a contract; nonces do not count; the gas is bounded by a setting.
+    /// [`Snapshot::run_call`] where only what the call returns counts.
     ///
     /// # Errors
-    /// [`QueryError::Reverted`] and [`QueryError::Halted`] for what the code does, [`QueryError::Call`] for a
-    /// request that cannot be run.
+    /// Also [`QueryError::Reverted`] and [`QueryError::Halted`] for what the code does.
     pub fn call(
         &self,
         request: CallRequest,
         block_number: u64,
         overrides: CallOverrides,
     ) -> Result<Bytes, QueryError> {
+        match self.run_call(request, block_number, overrides)? {
+            CallOutcome::Success { output, .. } => Ok(output),
+            CallOutcome::Revert { output, .. } => {
+                Err(QueryError::Reverted { reason: revert_reason(&output), output })
+            }
+            CallOutcome::Halt { reason, .. } => Err(QueryError::Halted { reason }),
+        }
+    }
+
+    /// Runs a call on the state after a block, as if it were in that block. Without fee fields it is free; the sender
+    /// may be a contract; nonces do not count; the gas is bounded by a setting.
+    ///
+    /// # Errors
+    /// [`QueryError::Call`] for a request that cannot be run; those of [`Snapshot::state_at`].
+    pub fn run_call(
+        &self,
+        request: CallRequest,
+        block_number: u64,
+        overrides: CallOverrides,
+    ) -> Result<CallOutcome, QueryError> {
         let mut database = CallDatabase {
             overlay: Overlay::new(self.state_at(block_number)?),
             snapshot: self,
@@ -63,13 +81,7 @@ impl Snapshot<'_> {
         }
         let request = self.bounded(request).try_into_tx_env(&environment)?;
         settle_fees(&mut environment, &request);
-        match call(database, environment, request)? {
-            CallOutcome::Success { output, .. } => Ok(output),
-            CallOutcome::Revert { output, .. } => {
-                Err(QueryError::Reverted { reason: revert_reason(&output), output })
-            }
-            CallOutcome::Halt { reason, .. } => Err(QueryError::Halted { reason }),
-        }
+        Ok(call(database, environment, request)?)
     }
 
     /// The block's environment without the checks that only transactions in blocks must pass.

@@ -34,7 +34,7 @@ pub use call::{CallOverrides, CallRequest};
 pub use error::QueryError;
 pub use logs::{LogAt, LogBlocks, LogFilter};
 pub use portico_chain::{BlockParts, Receipt, Transaction};
-pub use portico_evm::CallError;
+pub use portico_evm::{CallError, CallOutcome};
 pub use portico_state::Account;
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};

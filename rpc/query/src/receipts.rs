@@ -4,7 +4,7 @@ use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256};
 use portico_chain::{Receipt, read_block_receipts, read_receipt};
 
-use crate::{FullBlock, Kept, QueryError, Snapshot, TransactionAt, blocks::missing};
+use crate::{FullBlock, Kept, QueryError, Snapshot, TransactionAt, blocks::missing, transactions::Found};
 
 /// A receipt and its transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,16 +66,33 @@ impl Snapshot<'_> {
     /// The receipt of the transaction with this hash, up to the head.
     pub fn receipt(&self, hash: &B256) -> Result<Option<ReceiptAt>, QueryError> {
         let Some(found) = self.find(hash)? else { return Ok(None) };
+        self.receipt_of(found).map(Some)
+    }
+
+    /// The receipt at a position of the canonical block with this number.
+    pub fn receipt_in_block(
+        &self,
+        block_number: u64,
+        tx_index: u64,
+    ) -> Result<Option<ReceiptAt>, QueryError> {
+        let Some(found) = self.find_in_block(block_number, tx_index)? else { return Ok(None) };
+        self.receipt_of(found).map(Some)
+    }
+
+    fn receipt_of(&self, found: Found) -> Result<ReceiptAt, QueryError> {
         let (block_number, first, tx_number) =
             (found.block_number, found.body.first_tx_number, found.tx_number);
         self.check_kept(Kept::Receipts, block_number)?;
+        let read = |number| -> Result<Receipt, QueryError> {
+            Ok(read_receipt(&self.txn, number)?.ok_or(missing("receipt", block_number))?)
+        };
         let mut before = Before::default();
         for earlier in first..tx_number {
-            before.add(&read_receipt(&self.txn, earlier)?.ok_or(missing("receipt", block_number))?);
+            before.add(&read(earlier)?);
         }
-        let receipt = read_receipt(&self.txn, tx_number)?.ok_or(missing("receipt", block_number))?;
+        let receipt = read(tx_number)?;
         let blob_base_fee = self.blob_base_fee(&*self.known_header(block_number)?);
-        Ok(Some(before.receipt_at(receipt, self.locate(found)?, blob_base_fee)))
+        Ok(before.receipt_at(receipt, self.locate(found)?, blob_base_fee))
     }
 
     /// All receipts of the canonical block with this number; the number was resolved before.

@@ -108,6 +108,15 @@ impl Snapshot<'_> {
         block_number: u64,
         tx_index: u64,
     ) -> Result<Option<TransactionAt>, QueryError> {
+        let Some(found) = self.find_in_block(block_number, tx_index)? else { return Ok(None) };
+        self.locate(found).map(Some)
+    }
+
+    pub(crate) fn find_in_block(
+        &self,
+        block_number: u64,
+        tx_index: u64,
+    ) -> Result<Option<Found>, QueryError> {
         let body = self.body(block_number)?;
         if tx_index >= body.tx_count {
             return Ok(None);
@@ -115,7 +124,7 @@ impl Snapshot<'_> {
         let tx_number = body.first_tx_number + tx_index;
         let transaction =
             read_transaction(&self.txn, tx_number)?.ok_or(missing("transaction", block_number))?;
-        self.locate(Found { transaction, tx_number, block_number, body }).map(Some)
+        Ok(Some(Found { transaction, tx_number, block_number, body }))
     }
 
     pub(crate) fn find(&self, hash: &B256) -> Result<Option<Found>, QueryError> {

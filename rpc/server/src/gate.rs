@@ -130,7 +130,8 @@ mod tests {
     use super::*;
 
     fn check(headers: &[(&str, &str)]) -> bool {
-        let rules = Rules { hosts: vec!["localhost".to_owned()], origins: vec!["https://good.example".to_owned()] };
+        let rules =
+            Rules { hosts: vec!["localhost".to_owned()], origins: vec!["https://good.example".to_owned()] };
         let mut request = axum::http::Request::builder().uri("/");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -13,7 +13,9 @@ pub(crate) async fn health() -> Json<Value> {
 pub(crate) async fn ready(State(query): State<Query>) -> (StatusCode, Json<Value>) {
     let status = tokio::task::spawn_blocking(move || progress(&query)).await;
     match status {
-        Ok(Ok((head, highest))) if head >= highest => (StatusCode::OK, Json(json!({ "ready": true, "head": head }))),
+        Ok(Ok((head, highest))) if head >= highest => {
+            (StatusCode::OK, Json(json!({ "ready": true, "head": head })))
+        }
         Ok(Ok((head, highest))) => not_ready(json!({ "ready": false, "head": head, "highest": highest })),
         Ok(Err(error)) => not_ready(json!({ "ready": false, "error": error.to_string() })),
         Err(_) => not_ready(json!({ "ready": false, "error": "internal error" })),

@@ -9,6 +9,7 @@
 
 mod error;
 mod gate;
+mod graphql;
 mod health;
 mod settings;
 
@@ -71,7 +72,8 @@ pub async fn start(
         .build(settings.address)
         .await
         .map_err(|source| ServerError::Bind { address: settings.address, source })?;
-    let address = server.local_addr().map_err(|source| ServerError::Bind { address: settings.address, source })?;
+    let address =
+        server.local_addr().map_err(|source| ServerError::Bind { address: settings.address, source })?;
     tracing::info!(%address, namespaces = names(settings), websocket = settings.websocket, "serving JSON-RPC");
     Ok(RunningServer { address, handle: server.start(methods) })
 }
@@ -108,12 +110,11 @@ fn config(settings: &ServerSettings) -> ServerConfig {
 
 /// What is served besides JSON-RPC.
 fn routes(settings: &ServerSettings, query: &Query) -> Router {
-    let router = Router::new()
+    let health = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .with_state(query.clone());
-    let _ = settings;
-    router
+    if settings.graphql { health.merge(graphql::routes(settings, query)) } else { health }
 }
 
 fn cors(settings: &ServerSettings) -> Result<CorsLayer, ServerError> {
@@ -121,12 +122,14 @@ fn cors(settings: &ServerSettings) -> Result<CorsLayer, ServerError> {
     if settings.cors_origins.is_empty() {
         return Ok(layer);
     }
-    let layer = layer.allow_methods(AllowMethods::mirror_request()).allow_headers(AllowHeaders::mirror_request());
+    let layer =
+        layer.allow_methods(AllowMethods::mirror_request()).allow_headers(AllowHeaders::mirror_request());
     if settings.allows_any_origin() {
         return Ok(layer.allow_origin(AllowOrigin::any()));
     }
-    let origins = settings.cors_origins.iter().map(|origin| {
-        origin.parse().map_err(|_| ServerError::BadOrigin(origin.clone()))
-    });
+    let origins = settings
+        .cors_origins
+        .iter()
+        .map(|origin| origin.parse().map_err(|_| ServerError::BadOrigin(origin.clone())));
     Ok(layer.allow_origin(AllowOrigin::list(origins.collect::<Result<Vec<_>, _>>()?)))
 }

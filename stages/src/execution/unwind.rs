@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
-use portico_chain::{delete_access_lists_above, delete_receipts_from, prune_checkpoint, tx_number_limit};
+use portico_chain::{delete_access_lists_above, delete_receipts_from, tx_number_limit};
 use portico_db::{RwTxn, models::Account};
 use portico_state::{PlainWriter, delete_changes_above, iter_account_changes, iter_storage_changes};
 
-use crate::{BlockRange, StageContext, StageError, StageId};
+use crate::{BlockRange, StageError};
 
-pub(super) fn unwind(context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
-    check_horizon(context, txn, range)?;
+/// The pipeline has made sure that the changes of `range` are kept.
+pub(super) fn unwind(txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
     let mut accounts: BTreeMap<Address, Option<Account>> = BTreeMap::new();
     iter_account_changes(txn, range.blocks(), |_, change| {
         accounts.entry(change.address).or_insert(change.before);
@@ -31,14 +31,4 @@ pub(super) fn unwind(context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRa
     delete_changes_above(txn, range.done)?;
     delete_access_lists_above(txn, range.done)?;
     Ok(delete_receipts_from(txn, tx_number_limit(txn, range.done)?)?)
-}
-
-/// Changes are kept from the horizon on only.
-fn check_horizon(context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
-    let pruned = prune_checkpoint(txn, StageId::Execution.name())?.unwrap_or_default();
-    if range.done >= pruned {
-        return Ok(());
-    }
-    let horizon = context.settings.unwind_horizon;
-    Err(StageError::UnwindTooDeep { to: range.done, first: pruned, horizon })
 }

@@ -1,13 +1,14 @@
 //! Writing a batch's overlay into the plain state, in key order.
 
-use portico_db::RwTxn;
+use portico_db::{DbError, RwTxn};
 use portico_evm::OverlayWrites;
 use portico_state::{PlainWriter, write_code};
 
-use crate::StageError;
-
 /// Writes everything that differs.
-pub(super) fn write_overlay(txn: &RwTxn<'_>, writes: OverlayWrites) -> Result<(), StageError> {
+///
+/// # Errors
+/// When the database fails; the transaction should then be dropped.
+pub fn write_overlay(txn: &RwTxn<'_>, writes: &OverlayWrites) -> Result<(), DbError> {
     for (hash, code) in &writes.codes {
         write_code(txn, hash, code)?;
     }

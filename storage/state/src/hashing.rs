@@ -85,3 +85,35 @@ fn hash_keys<'a>(keys: impl Iterator<Item = &'a [u8]>) -> Vec<[u8; 64]> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_batches_come_out_hashed_and_sorted() {
+        let keys: Vec<[u8; 52]> = (0..BATCH_ROWS as u32 + 1000)
+            .map(|row| {
+                let mut key = [0; 52];
+                key[16..20].copy_from_slice(&(row / 700).to_be_bytes());
+                key[48..].copy_from_slice(&row.to_be_bytes());
+                key
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut hasher = Hasher::new(SortSpace { folder: folder.path(), bytes: 1 << 20 });
+        for key in &keys {
+            hasher.insert(key, &key[48..]).unwrap();
+        }
+        let mut rows = Vec::new();
+        let collect = |key: &[u8], value: &[u8]| {
+            rows.push((key.to_vec(), value.to_vec()));
+            Ok::<(), DbError>(())
+        };
+        hasher.into_sorted().unwrap().for_each(collect).unwrap();
+        let hashed = |key: &[u8; 52]| [keccak256(&key[..20]).0, keccak256(&key[20..]).0].concat();
+        let mut expected: Vec<_> = keys.iter().map(|key| (hashed(key), key[48..].to_vec())).collect();
+        expected.sort();
+        assert_eq!(rows, expected);
+    }
+}

@@ -36,5 +36,5 @@ pub use error::TrieError;
 pub use naive::{state_root_of, storage_root_of};
 pub use overlay::HashedOverlay;
 pub use rebuild::{RebuildProgress, rebuild};
-pub use state::{incremental_root, overlay_root};
+pub use state::{incremental_root, overlay_root, prefers_rebuild};
 pub use updates::TrieUpdates;

@@ -97,8 +97,7 @@ impl<K: TransactionKind> Rows for StorageLeaves<'_, '_, K> {
 }
 
 /// How many leaves are stepped over before it is cheaper to seek.
-static STEPS: std::sync::LazyLock<usize> =
-    std::sync::LazyLock::new(|| std::env::var("STEPS").map_or(3, |s| s.parse().unwrap()));
+const STEPS: usize = 3;
 
 /// What the table is known to hold from where its cursor stands.
 #[derive(Debug, Clone, Copy)]
@@ -157,7 +156,7 @@ impl<'o, R: Rows> Leaves<'o, R> {
             self.ahead = match self.ahead {
                 Ahead::Leaf(at, value) if at >= *key => return Ok(Some((at, value))),
                 Ahead::End => return Ok(None),
-                Ahead::Leaf(at, _) if steps < *STEPS => ahead(self.rows.next()?, |found| *found > at)?,
+                Ahead::Leaf(at, _) if steps < STEPS => ahead(self.rows.next()?, |found| *found > at)?,
                 Ahead::Leaf(..) | Ahead::Unknown => ahead(self.rows.seek(key)?, |found| found >= key)?,
             };
             steps += 1;

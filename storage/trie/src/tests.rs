@@ -165,6 +165,36 @@ fn check_incremental(txn: &RwTxn<'_>, steps: &[Vec<Op>]) {
     }
 }
 
+/// Applies all steps, then updates the trie in parts: first some of the changed keys, then the others.
+fn check_in_parts(txn: &RwTxn<'_>, steps: &[Vec<Op>]) {
+    let mut model = Model::default();
+    for ops in steps {
+        let (mut state, mut block) = (model.clone(), HashedOverlay::new());
+        apply(&mut state, ops, &mut block);
+        apply(&mut model, ops, &mut Tables { txn, changed: ChangedKeys::new() });
+        let mut parts = [ChangedKeys::new(), ChangedKeys::new()];
+        let part = |key: &B256| usize::from(key.iter().fold(0, |parity, byte| parity ^ byte)) % 2;
+        for address in block.accounts.keys() {
+            parts[part(address)].add_account(*address);
+        }
+        for (address, storage) in &block.storages {
+            if storage.wiped {
+                parts[part(address)].wipe_storage(*address);
+            }
+            storage.slots.keys().for_each(|slot| parts[part(slot)].add_slot(*address, *slot));
+        }
+        let mut last = None;
+        for changed in &parts {
+            let (root, updates) = incremental_root(txn, changed).unwrap();
+            updates.write(txn).unwrap();
+            last = Some(root);
+        }
+        let in_parts = dump(txn);
+        assert_eq!(last, Some(from_scratch(txn)), "the last part's root");
+        assert_eq!(in_parts, dump(txn), "the rows of a rebuild");
+    }
+}
+
 /// Applies the first step to the tables and the others to overlays, each upon the nodes of the ones before.
 fn check_overlay(txn: &RwTxn<'_>, steps: &[Vec<Op>]) {
     let Some((first, others)) = steps.split_first() else { return };
@@ -281,6 +311,12 @@ fn overlays_of_many_accounts_equal_a_rebuild() {
 #[test]
 fn overlays_of_few_large_storages_equal_a_rebuild() {
     run(1000, steps(few_addresses, || key().boxed()), check_overlay);
+}
+
+#[test]
+fn updates_in_parts_equal_a_rebuild() {
+    run(500, steps(|| key().boxed(), || deep_key().boxed()), check_in_parts);
+    run(500, steps(few_addresses, || key().boxed()), check_in_parts);
 }
 
 /// A large state, changed at random, all by seed.

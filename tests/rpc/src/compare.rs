@@ -70,14 +70,19 @@ mod tests {
     #[test]
     fn exact_answers_must_be_equal_but_for_error_texts() {
         let exact = |expected, found| compare(&expected, &found, Comparison::Exact);
-        assert!(exact(json!({ "result": { "a": 1, "b": [2] } }), json!({ "result": { "b": [2], "a": 1 } })).is_ok());
+        assert!(
+            exact(json!({ "result": { "a": 1, "b": [2] } }), json!({ "result": { "b": [2], "a": 1 } }))
+                .is_ok()
+        );
         let error = exact(json!({ "result": { "a": [1] } }), json!({ "result": { "a": [2] } })).unwrap_err();
         assert_eq!(error, "result.a[0] is 2, expected 1");
         assert!(exact(json!({ "result": {} }), json!({ "result": { "a": null } })).is_err());
         assert!(exact(json!({ "result": [1] }), json!({ "result": [1, 1] })).is_err());
         assert!(exact(json!({ "result": null }), json!({ "error": { "code": 1 } })).is_err());
         let reverted = json!({ "error": { "code": 3, "message": "x", "data": "0x" } });
-        assert!(exact(reverted.clone(), json!({ "error": { "code": 3, "message": "y", "data": "0x" } })).is_ok());
+        assert!(
+            exact(reverted.clone(), json!({ "error": { "code": 3, "message": "y", "data": "0x" } })).is_ok()
+        );
         assert!(exact(reverted, json!({ "error": { "code": 3, "message": "x" } })).is_err());
     }
 

@@ -74,7 +74,9 @@ impl Conversation {
                 continue;
             }
             for file in std::fs::read_dir(method)? {
-                paths.extend(Some(file?.path()).filter(|path| path.extension().is_some_and(|end| end == "io")));
+                paths.extend(
+                    Some(file?.path()).filter(|path| path.extension().is_some_and(|end| end == "io")),
+                );
             }
         }
         paths.sort();

@@ -53,7 +53,8 @@ impl TestNode {
     pub fn apply_forkchoice(&self, file: &Path) -> Result<()> {
         let call: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
         let hash = |name: &str| -> Result<B256> {
-            let hash = call["params"][0][name].as_str().ok_or_else(|| eyre!("no {name} in {}", file.display()))?;
+            let hash =
+                call["params"][0][name].as_str().ok_or_else(|| eyre!("no {name} in {}", file.display()))?;
             hash.parse().wrap_err_with(|| name.to_owned())
         };
         let forkchoice =

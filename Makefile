@@ -1,0 +1,44 @@
+# Two commands for users: `make run` and `make test`. The rest is for those who work on the project.
+
+SAMPLE       ?= .run
+SAMPLE_BLOCKS ?= 400
+HTTP_PORT    ?= 8545
+METRICS_PORT ?= 9001
+PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
+
+.PHONY: run test build tools sample check fmt clippy docs crash schema clean-sample
+
+## Build, make a sample chain, sync it through all stages and serve it
+run: build sample
+	@etc/scripts/serve-sample.sh "$(PORTICO)" "$(SAMPLE)" "$(HTTP_PORT)" "$(METRICS_PORT)"
+
+## Everything that must pass
+test: tools
+	cargo xtask check
+
+tools:
+	@etc/scripts/ensure-build-tools.sh
+
+build: tools
+	cargo build --release --locked -p portico
+
+sample: build
+	@mkdir -p "$(SAMPLE)"
+	@test -f "$(SAMPLE)/chain.rlp" || "$(PORTICO)" bench generate --blocks $(SAMPLE_BLOCKS) --out "$(SAMPLE)"
+	"$(PORTICO)" import --chain "$(SAMPLE)/genesis.json" --datadir "$(SAMPLE)/data" --timings "$(SAMPLE)/chain.rlp"
+
+## 100 SIGKILLs during an import; a smaller number is in `make test`
+crash: tools
+	PORTICO_KILLS=100 cargo test --release -p portico --test crash -- --nocapture
+
+## Measure the import of a generated chain of 20,000 blocks against bare libsecp256k1 and revm in memory
+bench: build
+	@test -f "$(SAMPLE)/20k/chain.rlp" || "$(PORTICO)" bench generate --blocks 20000 --out "$(SAMPLE)/20k"
+	"$(PORTICO)" bench import --chain "$(SAMPLE)/20k/genesis.json" "$(SAMPLE)/20k/chain.rlp"
+
+## Refresh docs/schema.md
+schema:
+	UPDATE_GOLDEN=1 cargo test -p portico-db schema
+
+clean-sample:
+	rm -rf "$(SAMPLE)"

@@ -1,0 +1,128 @@
+//! Where queries begin.
+
+use alloy_primitives::U256;
+use async_graphql::{Context, Object, Result, SimpleObject};
+use portico_query::{BlockId, QueryError};
+
+use crate::{
+    GraphqlError, Reader,
+    block::Block,
+    criteria::FilterCriteria,
+    log::Log,
+    scalars::{BigInt, Bytes32, Long},
+    transaction::Transaction,
+};
+
+/// Blocks that one query may list.
+const BLOCKS_MAX: u64 = 1000;
+
+/// Where queries begin.
+#[derive(Debug, Clone, Copy)]
+pub struct Root;
+
+/// SyncState contains the current synchronisation state of the client.
+#[derive(Debug, SimpleObject)]
+pub struct SyncState {
+    /// StartingBlock is the block number at which synchronisation started.
+    starting_block: Long,
+    /// CurrentBlock is the point at which synchronisation has presently reached.
+    current_block: Long,
+    /// HighestBlock is the latest known block number.
+    highest_block: Long,
+}
+
+#[Object(name = "Query")]
+impl Root {
+    /// Block fetches an Ethereum block by number or by hash. If neither is supplied, the most recent known block is
+    /// returned.
+    async fn block(
+        &self,
+        context: &Context<'_>,
+        number: Option<Long>,
+        hash: Option<Bytes32>,
+    ) -> Result<Option<Block>> {
+        let block: BlockId = match (number, hash) {
+            (None, None) => BlockId::latest(),
+            (Some(number), None) => number.0.into(),
+            (None, Some(hash)) => hash.0.into(),
+            (Some(_), Some(_)) => return Err(GraphqlError::NumberAndHash.into()),
+        };
+        let is_hash = hash.is_some();
+        let header = context
+            .data::<Reader>()?
+            .read(move |snapshot| match snapshot.resolve(block)? {
+                Some(block_number) => snapshot.header(block_number),
+                None if is_hash => Err(QueryError::BlockNotFound(block)),
+                None => Ok(None),
+            })
+            .await?;
+        Ok(header.map(Block::new))
+    }
+
+    /// Blocks returns all the blocks between two numbers, inclusive. If to is not supplied, it defaults to the most
+    /// recent known block.
+    #[graphql(complexity = "listed(from, to) * child_complexity")]
+    async fn blocks(
+        &self,
+        context: &Context<'_>,
+        from: Option<Long>,
+        to: Option<Long>,
+    ) -> Result<Vec<Block>> {
+        let reader = context.data::<Reader>()?;
+        let head = reader.read(|snapshot| Ok(snapshot.head())).await?;
+        let (from, to) = (from.map_or(0, |from| from.0), to.map_or(head, |to| to.0));
+        if from > to {
+            return Err(GraphqlError::from(QueryError::RangeReversed { from, to }).into());
+        }
+        let to = to.min(head);
+        let count = (to + 1).saturating_sub(from);
+        if count > BLOCKS_MAX {
+            return Err(GraphqlError::TooManyBlocks { count, max: BLOCKS_MAX }.into());
+        }
+        let headers = reader.read(move |snapshot| {
+            (from..=to)
+                .filter_map(|number| snapshot.header(number).transpose())
+                .collect::<Result<Vec<_>, _>>()
+        });
+        Ok(headers.await?.into_iter().map(Block::new).collect())
+    }
+
+    /// Transaction returns a transaction specified by its hash.
+    async fn transaction(&self, context: &Context<'_>, hash: Bytes32) -> Result<Option<Transaction>> {
+        let found = context.data::<Reader>()?.read(move |snapshot| snapshot.transaction(&hash.0)).await?;
+        Ok(found.map(Transaction::new))
+    }
+
+    /// Logs returns log entries matching the provided filter.
+    #[graphql(complexity = "50 * child_complexity")]
+    async fn logs(&self, context: &Context<'_>, filter: FilterCriteria) -> Result<Vec<Log>> {
+        let filter = filter.into_filter()?;
+        let logs = context.data::<Reader>()?.read(move |snapshot| snapshot.logs(&filter)).await?;
+        Ok(logs.into_iter().map(Log).collect())
+    }
+
+    /// Syncing returns information on the current synchronisation state.
+    async fn syncing(&self, context: &Context<'_>) -> Result<Option<SyncState>> {
+        let status = context.data::<Reader>()?.read(|snapshot| snapshot.sync_status()).await?;
+        Ok(status.map(|status| SyncState {
+            starting_block: Long(0),
+            current_block: Long(status.current_block),
+            highest_block: Long(status.highest_block),
+        }))
+    }
+
+    /// ChainID returns the current chain ID for transaction replay protection.
+    #[graphql(name = "chainID")]
+    async fn chain_id(&self, context: &Context<'_>) -> Result<BigInt> {
+        let chain_id = context.data::<Reader>()?.read(|snapshot| Ok(snapshot.spec().chain_id())).await?;
+        Ok(BigInt(U256::from(chain_id)))
+    }
+}
+
+/// Blocks that a list may have; an open end counts as few, since that is what it mostly means.
+fn listed(from: Option<Long>, to: Option<Long>) -> usize {
+    const OPEN_END: u64 = 10;
+    let from = from.map_or(0, |from| from.0);
+    let count = to.map_or(OPEN_END, |to| to.0.saturating_sub(from).saturating_add(1));
+    count.clamp(1, BLOCKS_MAX) as usize
+}

@@ -1,0 +1,103 @@
+//! What tests of several crates share: finding the fixtures, a database in a temporary folder, importing a chain.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy_primitives::B256;
+use eyre::Result;
+use portico::{DataDir, import_files};
+use portico_chainspec::ChainSpec;
+use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
+use portico_files::BlockFiles;
+use portico_stages::{StageSettings, StopSignal};
+use tempfile::TempDir;
+
+/// The folder of the test data: `$PORTICO_FIXTURES`, or `shared/fixtures` beside the project.
+pub fn fixtures() -> Option<PathBuf> {
+    let folder = match std::env::var_os("PORTICO_FIXTURES") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
+    };
+    folder.is_dir().then_some(folder)
+}
+
+/// The path of a fixture; says plainly that the test is skipped when the fixtures are not there.
+pub fn fixture(name: &str) -> Option<PathBuf> {
+    let Some(folder) = fixtures() else {
+        eprintln!("SKIPPED: the fixtures are not at ../shared/fixtures nor at $PORTICO_FIXTURES ({name})");
+        return None;
+    };
+    let path = folder.join(name);
+    assert!(path.exists(), "the fixtures have no {name}");
+    Some(path)
+}
+
+/// A database in a temporary folder, with its chain.
+#[derive(Debug)]
+pub struct TestNode {
+    /// The database.
+    pub database: Arc<Database>,
+    /// The chain.
+    pub spec: Arc<ChainSpec>,
+    /// Limits of the stages; tests change them.
+    pub settings: StageSettings,
+    folder: TempDir,
+}
+
+impl TestNode {
+    /// An empty database for the chain of a genesis file, or of a built-in name.
+    pub fn new(chain: &str) -> Result<Self> {
+        let spec = ChainSpec::load(chain)?;
+        let folder = tempfile::tempdir()?;
+        let settings = DatabaseSettings {
+            sync_mode: SyncMode::Bulk,
+            growth_step: 1 << 20,
+            max_size: 64 << 30,
+            ..DatabaseSettings::default()
+        };
+        let database = Arc::new(Database::open(&folder.path().join("db"), &settings)?);
+        Ok(Self { database, spec, settings: StageSettings::default(), folder })
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> DataDir {
+        DataDir::new(self.folder.path())
+    }
+
+    /// Takes the blocks of `files` through all stages, up to `to`; gives the head.
+    pub fn import(&self, files: &[PathBuf], to: Option<u64>) -> Result<(u64, B256)> {
+        let files = BlockFiles::discover(files)?;
+        let stop = StopSignal::default();
+        let end =
+            import_files(&self.database, &self.spec, &self.data_dir(), &self.settings, files, to, &stop, &())?;
+        Ok((end.head, end.hash))
+    }
+
+    /// One hash per table.
+    pub fn digests(&self) -> Result<Vec<TableDigest>> {
+        Ok(TableDigest::of_all(&self.database.begin_ro()?)?)
+    }
+}
+
+/// A node with the chain of these files.
+pub fn import_chain(genesis: &Path, files: &[PathBuf]) -> Result<TestNode> {
+    let node = TestNode::new(&genesis.to_string_lossy())?;
+    node.import(files, None)?;
+    Ok(node)
+}
+
+/// Compares two databases table by table.
+///
+/// # Panics
+/// Naming the tables that differ, apart from those in `except`.
+pub fn assert_same_tables(what: &str, left: &[TableDigest], right: &[TableDigest], except: &[&str]) {
+    let differ: Vec<String> = left
+        .iter()
+        .zip(right)
+        .filter(|(left, right)| left != right && !except.contains(&left.table))
+        .map(|(left, right)| format!("{} ({} rows against {})", left.table, left.entries, right.entries))
+        .collect();
+    assert!(differ.is_empty(), "{what}: tables differ: {}", differ.join(", "));
+}
