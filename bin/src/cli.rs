@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{config, db, export, import, init, logging::{self, LogArgs}, stage};
+use crate::{config, db, export, import, init, logging::{self, LogArgs}, node, stage};
 
 /// An Ethereum execution client: staged sync over flat tables, tracing and history at full speed.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Write blocks to .rlp or .era1 files
     Export(export::ExportArgs),
+    /// Run the node
+    Node(node::NodeArgs),
     /// Work on single stages
     #[command(subcommand)]
     Stage(stage::StageCommand),
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
         Command::Config(args) => config::run(&args),

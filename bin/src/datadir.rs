@@ -12,6 +12,13 @@ pub struct DatabaseArgs {
     /// Folder for everything that the node keeps
     #[arg(long, env = "PORTICO_DATADIR", value_name = "FOLDER")]
     pub datadir: PathBuf,
+    #[command(flatten)]
+    pub tuning: DatabaseTuning,
+}
+
+/// Flags about the database file and its transactions.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseTuning {
     /// Upper bound of the database file (KB, MB, GB, TB)
     #[arg(long = "db.max-size", env = "PORTICO_DB_MAX_SIZE", default_value = "8TB", value_parser = parse_bytes, value_name = "SIZE")]
     pub max_size: usize,
@@ -62,14 +69,21 @@ impl DatabaseArgs {
 
     /// Opens the database to write, creating it when it is missing.
     pub fn open(&self, sync_mode: SyncMode) -> Result<Database> {
-        let settings = DatabaseSettings { sync_mode, read_only: false, ..self.settings() };
-        Ok(Database::open(&self.data_dir().database(), &settings)?)
+        self.tuning.open(&self.data_dir(), sync_mode)
     }
 
     /// Opens the database to read; another process may write it meanwhile.
     pub fn open_read_only(&self) -> Result<Database> {
-        let settings = DatabaseSettings { read_only: true, ..self.settings() };
+        let settings = DatabaseSettings { read_only: true, ..self.tuning.settings() };
         Ok(Database::open(&self.data_dir().database(), &settings)?)
+    }
+}
+
+impl DatabaseTuning {
+    /// Opens the database of a data folder to write, creating it when it is missing.
+    pub fn open(&self, data_dir: &DataDir, sync_mode: SyncMode) -> Result<Database> {
+        let settings = DatabaseSettings { sync_mode, read_only: false, ..self.settings() };
+        Ok(Database::open(&data_dir.database(), &settings)?)
     }
 
     fn settings(&self) -> DatabaseSettings {

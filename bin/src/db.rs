@@ -76,6 +76,16 @@ fn stats(database: &Database) -> Result<()> {
     if let Some(identity) = read_identity(&txn)? {
         println!("chain id {}, genesis {}, written by {}", identity.chain_id, identity.genesis_hash, versions(&txn)?.join(", "));
     }
+    print_tables(database)?;
+    println!("\n{:<20} {:>12}", "stage", "block");
+    for stage in FORWARD {
+        println!("{:<20} {:>12}", stage.name(), read_checkpoint(&txn, stage.name())?);
+    }
+    Ok(())
+}
+
+/// Rows, pages and bytes of every table, and of the file.
+pub(crate) fn print_tables(database: &Database) -> Result<()> {
     println!("{:<20} {:>12} {:>11} {:>10} {:>9} {:>5}", "table", "rows", "size", "leaves", "overflow", "depth");
     let mut total = 0;
     for table in database.table_stats()? {
@@ -88,10 +98,6 @@ fn stats(database: &Database) -> Result<()> {
     let (file, free) = database.file_bytes()?;
     println!("{:<20} {:>12} {:>11}", "all tables", "", human_bytes(total));
     println!("{:<20} {:>12} {:>11}   {} of it free", "file", "", human_bytes(file), human_bytes(free));
-    println!("\n{:<20} {:>12}", "stage", "block");
-    for stage in FORWARD {
-        println!("{:<20} {:>12}", stage.name(), read_checkpoint(&txn, stage.name())?);
-    }
     Ok(())
 }
 

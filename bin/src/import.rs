@@ -19,6 +19,7 @@ use crate::{
     datadir::{DataDir, DatabaseArgs, parse_bytes},
     find_branch,
     init::{ChainArgs, ensure_genesis},
+    node_metrics,
     progress::{SyncProgress, human_bytes, human_seconds},
 };
 
@@ -37,6 +38,9 @@ pub struct ImportArgs {
     /// Print what each stage took at the end
     #[arg(long)]
     timings: bool,
+    /// Serve Prometheus metrics at this address and port meanwhile
+    #[arg(long, env = "PORTICO_METRICS", value_name = "ADDRESS:PORT")]
+    metrics: Option<std::net::SocketAddr>,
     /// Block files or folders of them, in any order
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -90,25 +94,46 @@ pub struct ImportEnd {
 
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let spec = args.chain.load()?;
-    let files = BlockFiles::discover(&args.paths)?;
-    for ignored in files.ignored() {
-        tracing::warn!(path = %ignored.path.display(), reason = %ignored.reason, "not a block file");
-    }
+    let files = discover(&args.paths)?;
     let database = args.database.open(SyncMode::Bulk)?;
-    let stop = stop_on_signals()?;
-    let progress = SyncProgress::new(args.to.or_else(|| last_block(&files)));
     let data_dir = args.database.data_dir();
-    let settings = args.stages.settings();
-    let end = import_files(&database, &spec, &data_dir, &settings, files, args.to, &stop, &progress);
-    progress.finish();
-    // Also after an error: what was committed is to stay.
-    database.sync()?;
+    if let Some(address) = args.metrics {
+        node_metrics::serve(address)?;
+    }
+    let (progress, end) = import_shown(&database, &spec, &data_dir, &args.stages, files, args.to)?;
     if args.timings {
         print_timings(&progress, &database)?;
     }
     let end = end?;
     println!("head: block {} {}", end.head, end.hash);
     Ok(())
+}
+
+/// The block files among `paths`, with a word about those that are none.
+pub(crate) fn discover(paths: &[PathBuf]) -> Result<BlockFiles> {
+    let files = BlockFiles::discover(paths)?;
+    for ignored in files.ignored() {
+        tracing::warn!(path = %ignored.path.display(), reason = %ignored.reason, "not a block file");
+    }
+    Ok(files)
+}
+
+/// Imports files and shows how far it is; signals stop it. What each stage did is known also when it ends early.
+pub(crate) fn import_shown(
+    database: &Database,
+    spec: &Arc<ChainSpec>,
+    data_dir: &DataDir,
+    stages: &StageArgs,
+    files: BlockFiles,
+    to: Option<u64>,
+) -> Result<(SyncProgress, Result<ImportEnd>)> {
+    let stop = stop_on_signals()?;
+    let progress = SyncProgress::new(to.or_else(|| last_block(&files)));
+    let end = import_files(database, spec, data_dir, &stages.settings(), files, to, &stop, &progress);
+    progress.finish();
+    // Also after an error: what was committed is to stay.
+    database.sync()?;
+    Ok((progress, end))
 }
 
 /// Asks to stop at the first SIGINT or SIGTERM, and ends the process at the second.
@@ -191,7 +216,8 @@ fn name_file(error: StageError, source: &FileSource) -> eyre::Report {
     eyre::eyre!("{file}{error}; the database stands at block {}", number - 1)
 }
 
-fn print_timings(progress: &SyncProgress, database: &Database) -> Result<()> {
+/// What each stage took, memory and the size of the file.
+pub(crate) fn print_timings(progress: &SyncProgress, database: &Database) -> Result<()> {
     let (totals, elapsed) = progress.totals();
     println!("{:<15} {:>10} {:>12} {:>9} {:>9} {:>9}", "stage", "blocks", "transactions", "seconds", "Mgas/s", "tx/s");
     let mut stages = 0.0;

@@ -10,6 +10,8 @@ mod fork;
 mod import;
 mod init;
 mod logging;
+mod node;
+mod node_metrics;
 mod progress;
 mod stage;
 

@@ -43,11 +43,7 @@ pub(crate) struct StageTotal {
 
 impl SyncProgress {
     pub(crate) fn new(expected: Option<u64>) -> Self {
-        let line = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a template without errors"));
-            bar
-        });
+        let line = live_line();
         let now = Instant::now();
         let state = State {
             stage: StageId::Headers,
@@ -165,6 +161,15 @@ impl PipelineObserver for SyncProgress {
     fn retrying(&self, to: u64, error: &StageError) {
         tracing::warn!(to, %error, "a bad block: doing the blocks before it again");
     }
+}
+
+/// A line on a terminal that changes as the work goes on; none when nobody looks.
+pub(crate) fn live_line() -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a template without errors"));
+        bar
+    })
 }
 
 /// `75` → `1m15s`.

@@ -1,6 +1,9 @@
 //! Opening the MDBX environment: settings, table handles, schema version, statistics.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use libmdbx::{DatabaseOptions, Mode, NoWriteMap, PageSize, ReadWriteOptions, TableFlags, WriteFlags};
 
@@ -60,6 +63,8 @@ pub struct Database {
     tables: Vec<libmdbx::Table<'static>>,
     env: libmdbx::Database<NoWriteMap>,
     path: PathBuf,
+    /// Held by the one process that may write; released when it ends, however it ends.
+    _lock: Option<File>,
 }
 
 /// Size of one table.
@@ -86,6 +91,7 @@ impl Database {
         if !settings.read_only {
             std::fs::create_dir_all(path).map_err(|error| DbError::io("creating the folder", path, error))?;
         }
+        let lock = if settings.read_only { None } else { Some(lock_for_writing(path)?) };
         let open_error = |source| DbError::Open { path: path.to_owned(), source };
         let env = libmdbx::Database::<NoWriteMap>::open_with_options(path, options(settings)).map_err(open_error)?;
         let version = check_schema(&env, path)?;
@@ -94,7 +100,7 @@ impl Database {
             None if settings.read_only => return Err(DbError::Foreign(path.to_owned())),
             None => create_tables(&env, path)?,
         };
-        Ok(Self { tables, env, path: path.to_owned() })
+        Ok(Self { tables, env, path: path.to_owned(), _lock: lock })
     }
 
     /// The folder.
@@ -161,6 +167,18 @@ impl Database {
     }
 }
 
+/// Makes this process the database's writer.
+fn lock_for_writing(path: &Path) -> Result<File, DbError> {
+    let file = path.join("portico.lock");
+    let error = |error| DbError::io("opening", &file, error);
+    let lock = File::options().create(true).truncate(false).write(true).open(&file).map_err(error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(DbError::Locked(path.to_owned())),
+        Err(TryLockError::Error(failed)) => Err(error(failed)),
+    }
+}
+
 const SCHEMA_KEY: &[u8] = b"schema_version";
 
 /// The schema version of a database that is ours; `None` for an empty environment.
@@ -206,6 +224,8 @@ fn options(settings: &DatabaseSettings) -> DatabaseOptions {
         page_size: Some(PageSize::Set(settings.page_size)),
         txn_dp_limit: Some((settings.dirty_bytes_max / settings.page_size) as u64),
         mode,
+        // A reader takes the durability that the writing process chose.
+        accede: settings.read_only,
         // Random reads dominate once the database is larger than memory.
         no_rdahead: true,
         // Pages that were freed last are still in the cache.

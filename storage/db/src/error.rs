@@ -16,6 +16,9 @@ pub enum DbError {
     /// The folder holds no database and the caller did not ask to create one.
     #[error("no database at {0} (run `portico init` or `portico import` first)")]
     Missing(PathBuf),
+    /// Another process, or another part of this one, has it open for writing.
+    #[error("another process writes the database at {0}: there is one writer at a time")]
+    Locked(PathBuf),
     /// Written by a version of this program with other tables.
     #[error(
         "the database at {path} has schema version {found}, this program reads and writes version {expected}: {}",

@@ -408,6 +408,21 @@ fn a_deleted_account_leaves_no_nodes() {
 }
 
 #[test]
+fn slots_without_an_account_have_no_nodes() {
+    let (_folder, database) = database();
+    let txn = database.begin_rw().unwrap();
+    filled(&txn);
+    let address = keccak256(7u64.to_be_bytes());
+    txn.delete::<HashedAccounts>(&address).unwrap();
+    let expected = from_scratch(&txn);
+    let mut changed = ChangedKeys::new();
+    (0..600u64).for_each(|seed| changed.add_slot(address, keccak256(seed.to_be_bytes())));
+    let (root, updates) = incremental_root(&txn, &changed).unwrap();
+    assert_eq!((root, updates.is_empty()), (expected, true));
+    assert_eq!(txn.entries::<StoragesTrie>().unwrap(), 0);
+}
+
+#[test]
 fn a_raised_stop_flag_stops_a_rebuild() {
     let (_folder, database) = database();
     let txn = database.begin_rw().unwrap();
