@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{config, db, export, import, init, logging::{self, LogArgs}, node, stage};
+use crate::{bench, config, db, export, import, init, logging::{self, LogArgs}, node, stage};
 
 /// An Ethereum execution client: staged sync over flat tables, tracing and history at full speed.
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ enum Command {
     /// Look into the database
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Make heavy chains and measure their import
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Print every setting, its value and where the value came from
     Config(config::ConfigArgs),
 }
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(&args),
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
+        Command::Bench(command) => bench::run(command),
         Command::Config(args) => config::run(&args),
     };
     match result {

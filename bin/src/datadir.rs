@@ -13,7 +13,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "PORTICO_DATADIR", value_name = "FOLDER")]
     pub datadir: PathBuf,
     #[command(flatten)]
-    pub tuning: DatabaseTuning,
+    tuning: DatabaseTuning,
 }
 
 /// Flags about the database file and its transactions.

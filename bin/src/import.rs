@@ -138,6 +138,14 @@ pub(crate) fn import_shown(
 
 /// Asks to stop at the first SIGINT or SIGTERM, and ends the process at the second.
 pub(crate) fn stop_on_signals() -> Result<StopSignal> {
+    stop_on_signals_saying(
+        "stopping: dropping the unfinished batch, flushing the finished ones",
+        "stopped at once; the last committed batch is kept",
+    )
+}
+
+/// [`stop_on_signals`] with words of one's own for the first signal and the second.
+pub(crate) fn stop_on_signals_saying(first: &'static str, second: &'static str) -> Result<StopSignal> {
     let stop = StopSignal::default();
     let told = stop.clone();
     let mut signals =
@@ -145,10 +153,10 @@ pub(crate) fn stop_on_signals() -> Result<StopSignal> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if told.is_stopped() {
-                eprintln!("stopped at once; the last committed batch is kept");
+                eprintln!("{second}");
                 std::process::exit(130);
             }
-            eprintln!("stopping: dropping the unfinished batch, flushing the finished ones (once more to stop at once)");
+            eprintln!("{first} (once more to stop at once)");
             told.stop();
         }
     });

@@ -1,5 +1,6 @@
 //! The `portico` command: flags, configuration and wiring of the crates. A file per subcommand.
 
+mod bench;
 pub mod cli;
 mod config;
 mod datadir;
@@ -15,7 +16,8 @@ mod node_metrics;
 mod progress;
 mod stage;
 
-pub use datadir::{DataDir, DatabaseArgs};
+pub use bench::{GeneratedChain, generate_chain};
+pub use datadir::{DataDir, DatabaseArgs, DatabaseTuning};
 pub use file_source::FileSource;
 pub use fork::{Branch, find_branch};
 pub use import::{ImportEnd, import_files};

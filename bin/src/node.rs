@@ -102,7 +102,6 @@ async fn serve(args: &NodeArgs, query: &Query, database: &Arc<Database>, stop: &
     let server = if args.http || args.graphql {
         let node = Arc::new(NodeInfo::new(CLIENT_VERSION.to_owned()));
         let server = portico_server::start(&server_settings(args), query, &node).await.wrap_err("starting the server")?;
-        tracing::info!(url = %format!("http://{}", server.address()), "serving");
         Some(server)
     } else {
         None

@@ -24,4 +24,4 @@ Ctrl-C stops the node.
 
 TXT
 exec "$portico" node --chain "$sample/genesis.json" --datadir "$sample/data" \
-    --http --http.port "$http" --metrics "127.0.0.1:$metrics"
+    --http --http.port "$http" --graphql --metrics "127.0.0.1:$metrics"

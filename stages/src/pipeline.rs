@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_chain::{prune_checkpoint, read_checkpoint, write_checkpoint};
+use portico_chain::{prune_checkpoint, read_checkpoint, write_checkpoint, write_prune_checkpoint};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, RwTxn};
 
@@ -24,6 +24,9 @@ use crate::{
     StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND, metrics,
     trie::{check_root, rebuild_trie},
 };
+
+/// Stages whose data can be pruned, in an order in which each still finds what it needs of the others.
+const PRUNABLE: [StageId; 4] = [StageId::History, StageId::LogIndex, StageId::CallTraceIndex, StageId::TxLookup];
 
 /// Watches a pipeline at work: a progress line, a log, a benchmark's table.
 pub trait PipelineObserver: Progress {
@@ -221,11 +224,17 @@ impl<'a> Pipeline<'a> {
         self.run_stage(txn, id, reached).map(drop)
     }
 
-    /// Prunes every stage's data for the blocks up to `block_number`.
+    /// Prunes the data of the stages that keep some per block, for the blocks up to `block_number`.
     pub fn prune(&mut self, txn: &RwTxn<'_>, block_number: u64) -> Result<(), StageError> {
         let context = context(&self.config);
-        for stage in &mut self.stages {
-            stage.prune(&context, txn, block_number)?;
+        for id in PRUNABLE {
+            let reached = read_checkpoint(txn, id.name())?;
+            let pruned = prune_checkpoint(txn, id.name())?.unwrap_or_default();
+            let through = block_number.min(reached);
+            if through > pruned {
+                stage_mut(&mut self.stages, id).prune(&context, txn, through)?;
+                write_prune_checkpoint(txn, id.name(), through)?;
+            }
         }
         Ok(())
     }

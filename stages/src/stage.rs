@@ -160,7 +160,7 @@ impl Default for StageSettings {
             batch_gas: 400_000_000_000,
             etl_bytes: 192 << 20,
             unwind_horizon: 10_000,
-            trie_rebuild_permille: 500,
+            trie_rebuild_permille: 100,
             header_checks: HeaderChecks::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! Trie nodes, and the state root against the header's.
 
+use alloy_consensus::EMPTY_ROOT_HASH;
 use alloy_primitives::{Address, B256, keccak256};
 use portico_chain::{ChainError, canonical_hash, read_header};
 use portico_db::RwTxn;
@@ -50,24 +51,41 @@ fn update(
     range: BlockRange,
     block_number: u64,
 ) -> Result<u64, StageError> {
-    let changed = changed_keys(txn, range)?;
-    let (root, rows) = if is_rebuild_cheaper(context, txn, &changed)? {
+    let changed = Changed::read(txn, range)?;
+    let (root, rows) = if is_rebuild_cheaper(context, txn, changed.len())? {
         (rebuild_trie(context, txn)?, 0)
     } else {
-        let (root, updates) = incremental_root(txn, &changed).map_err(stopped)?;
-        updates.write(txn)?;
-        (root, updates.len() as u64)
+        update_in_parts(context, txn, &changed)?
     };
     check_root(txn, block_number, root)?;
     Ok(rows)
 }
 
+/// Gives the root and the number of rows written. Updates are held in memory, about a kilobyte for each leaf, so
+/// many leaves are done in parts.
+fn update_in_parts(
+    context: &StageContext<'_>,
+    txn: &RwTxn<'_>,
+    changed: &Changed,
+) -> Result<(B256, u64), StageError> {
+    let mut rows = 0;
+    let mut root = EMPTY_ROOT_HASH;
+    for keys in changed.parts() {
+        context.stop.check()?;
+        let (partial, updates) = incremental_root(txn, &keys).map_err(stopped)?;
+        updates.write(txn)?;
+        rows += updates.len() as u64;
+        root = partial;
+    }
+    Ok((root, rows))
+}
+
 fn is_rebuild_cheaper(
     context: &StageContext<'_>,
     txn: &RwTxn<'_>,
-    changed: &ChangedKeys,
+    changed: usize,
 ) -> Result<bool, StageError> {
-    let changed = changed.len() as u64;
+    let changed = changed as u64;
     if changed < REBUILD_LEAVES_MIN {
         return Ok(false);
     }
@@ -97,30 +115,64 @@ pub(crate) fn check_root(txn: &RwTxn<'_>, block_number: u64, root: B256) -> Resu
     Err(StageError::InvalidBlock { number: block_number, hash, reason })
 }
 
-/// The hashed keys of what the blocks in `range` changed.
-fn changed_keys(txn: &RwTxn<'_>, range: BlockRange) -> Result<ChangedKeys, StageError> {
-    let mut accounts: Vec<Address> = Vec::new();
-    iter_account_changes(txn, range.blocks(), |_, change| {
-        accounts.push(change.address);
-        Ok::<(), StageError>(())
-    })?;
-    let mut slots: Vec<(Address, B256)> = Vec::new();
-    iter_storage_changes(txn, range.blocks(), |_, change| {
-        slots.push((change.address, change.slot));
-        Ok::<(), StageError>(())
-    })?;
-    accounts.par_sort_unstable();
-    accounts.dedup();
-    slots.par_sort_unstable();
-    slots.dedup();
-    let hashed_accounts: Vec<B256> = accounts.par_iter().with_min_len(512).map(keccak256).collect();
-    let hashed_slots: Vec<(B256, B256)> = slots
-        .par_iter()
-        .with_min_len(512)
-        .map(|(address, slot)| (keccak256(address), keccak256(slot)))
-        .collect();
-    let mut changed = ChangedKeys::new();
-    hashed_accounts.into_iter().for_each(|account| changed.add_account(account));
-    hashed_slots.into_iter().for_each(|(account, slot)| changed.add_slot(account, slot));
-    Ok(changed)
+/// The hashed keys of what some blocks changed.
+struct Changed {
+    accounts: Vec<B256>,
+    slots: Vec<(B256, B256)>,
+}
+
+/// Leaves that are updated together.
+const PART_LEAVES: usize = 1 << 17;
+/// Keys that one worker hashes at a time, at least.
+const HASH_TASK: usize = 512;
+
+impl Changed {
+    fn read(txn: &RwTxn<'_>, range: BlockRange) -> Result<Self, StageError> {
+        let mut accounts: Vec<Address> = Vec::new();
+        iter_account_changes(txn, range.blocks(), |_, change| {
+            accounts.push(change.address);
+            Ok::<(), StageError>(())
+        })?;
+        accounts.par_sort_unstable();
+        accounts.dedup();
+        let mut slots: Vec<(Address, B256)> = Vec::new();
+        iter_storage_changes(txn, range.blocks(), |_, change| {
+            slots.push((change.address, change.slot));
+            Ok::<(), StageError>(())
+        })?;
+        slots.par_sort_unstable();
+        slots.dedup();
+        Ok(Self {
+            accounts: accounts.par_iter().with_min_len(HASH_TASK).map(keccak256).collect(),
+            slots: slots
+                .par_iter()
+                .with_min_len(HASH_TASK)
+                .map(|(address, slot)| (keccak256(address), keccak256(slot)))
+                .collect(),
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.accounts.len() + self.slots.len()
+    }
+
+    /// All keys, at least one part even when there are none.
+    fn parts(&self) -> Vec<ChangedKeys> {
+        let mut parts = vec![ChangedKeys::new()];
+        let room = |parts: &mut Vec<ChangedKeys>| {
+            if parts.last().is_none_or(|part| part.len() == PART_LEAVES) {
+                parts.push(ChangedKeys::new());
+            }
+            parts.len() - 1
+        };
+        for account in &self.accounts {
+            let part = room(&mut parts);
+            parts[part].add_account(*account);
+        }
+        for (account, slot) in &self.slots {
+            let part = room(&mut parts);
+            parts[part].add_slot(*account, *slot);
+        }
+        parts
+    }
 }

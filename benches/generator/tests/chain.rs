@@ -1,6 +1,7 @@
 //! Whole chains, executed by revm in memory: everything planned is included and ends as planned, headers hold
 //! together, and equal configurations give equal bytes.
 
+mod database_state;
 mod in_memory;
 
 use alloy_consensus::{Header, Transaction as _, TxReceipt, proofs};

@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(object.code(), 4444);
         assert_eq!(
             object.message(),
-            "the receipts of block 5 is pruned; it exists from block 9 on (setting --prune.mode)"
+            "pruned: the receipts of block 5; kept from block 9 on (setting --prune.mode)"
         );
     }
 }

@@ -53,7 +53,7 @@ pub enum QueryError {
         setting: &'static str,
     },
     /// The data will be there when a stage has caught up.
-    #[error("{what} of block {block_number} is not available yet: stage {stage} has reached block {reached}")]
+    #[error("not available yet: {what} of block {block_number}; stage {stage} has reached block {reached}")]
     NotIndexed {
         /// Which data.
         what: &'static str,

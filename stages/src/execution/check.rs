@@ -26,10 +26,8 @@ pub(super) fn check_and_write(
     done: u64,
     executed: &Receiver<Executed>,
 ) -> Result<(), StageError> {
-    let mut expected = done + 1;
-    for Executed { block, outcome, changes } in executed {
+    for (expected, Executed { block, outcome, changes }) in (done + 1..).zip(executed) {
         debug_assert_eq!(block.header.number, expected, "blocks come in order");
-        expected += 1;
         let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
         check(context, &block, &outcome, access_list.as_deref())?;
         let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();

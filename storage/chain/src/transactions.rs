@@ -94,10 +94,10 @@ pub fn iter_transactions<K: TransactionKind, E: From<ChainError>>(
 pub fn iter_transaction_rows<K: TransactionKind>(
     txn: &Txn<'_, K>,
     start: u64,
-    mut visit: impl FnMut(u64, Vec<u8>) -> bool,
+    visit: impl FnMut(u64, Vec<u8>) -> bool,
 ) -> Result<(), ChainError> {
     let mut cursor = txn.cursor::<tables::Transactions>()?;
-    cursor.for_each_row_from(&start, |tx_number, row| visit(tx_number, row))?;
+    cursor.for_each_row_from(&start, visit)?;
     Ok(())
 }
 

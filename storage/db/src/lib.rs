@@ -30,7 +30,7 @@ pub use error::{DbError, DecodeError};
 pub use libmdbx::{RO, RW, TransactionKind};
 pub use schema::schema_markdown;
 pub use table::{DupSort, Key, Table, TableInfo, Value};
-pub use txn::{RoTxn, RwTxn, Txn};
+pub use txn::{RawRow, RoTxn, RwTxn, Txn};
 
 /// Version of the tables and of every codec in them; any change to what is stored raises it.
 pub const SCHEMA_VERSION: u32 = 1;

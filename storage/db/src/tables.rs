@@ -27,7 +27,6 @@ macro_rules! tables {
     (@dup $sub:ty) => { true };
     ($( [$group:literal] $( $(#[doc = $doc:literal])+ $name:ident : $key:ty => $value:ty $(, sorted by $sub:ty = $sub_of:expr)? ;)+ )+) => {
         #[derive(Clone, Copy)]
-        #[expect(clippy::enum_variant_names, reason = "named as the tables are")]
         enum Position { $($($name,)+)+ }
 
         $($(

@@ -19,6 +19,9 @@ pub type RoTxn<'db> = Txn<'db, RO>;
 /// The write transaction, of which there is one at a time; dropped without [`RwTxn::commit`] it leaves nothing.
 pub type RwTxn<'db> = Txn<'db, RW>;
 
+/// A row as bytes: key and value.
+pub type RawRow = (Vec<u8>, Vec<u8>);
+
 /// Decodes a row's value while it still lies in its page.
 pub(crate) struct ValueOf<T: Table>(pub T::Value, PhantomData<T>);
 
@@ -114,7 +117,7 @@ impl<'db, K: TransactionKind> Txn<'db, K> {
     }
 
     /// All rows of the table at `index` that begin at `key`, as bytes: for looking at a database by hand.
-    pub fn raw_from(&self, index: usize, key: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DbError> {
+    pub fn raw_from(&self, index: usize, key: &[u8], limit: usize) -> Result<Vec<RawRow>, DbError> {
         let name = crate::tables::TABLES[index].name;
         let error = |source| table_error(name, "reading", source);
         let mut cursor = self.inner.cursor(&self.tables[index]).map_err(error)?;

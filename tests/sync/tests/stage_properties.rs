@@ -180,3 +180,38 @@ fn unwinding_beyond_the_horizon_is_refused() {
     assert_same_tables("after a refused unwind", &node.digests().unwrap(), &before, &[]);
     with_pipeline(&node, |pipeline| pipeline.unwind(500)).unwrap();
 }
+
+#[test]
+fn pruning_changes_no_later_read() {
+    use portico_state::{HistoryBounds, StateAt};
+    for chain in Chain::all() {
+        let node = chain.node();
+        chain.forward(&node, chain.head);
+        let middle = chain.head / 2;
+        let reads = |first: u64| {
+            let txn = node.database.begin_ro().unwrap();
+            let mut accounts = Vec::new();
+            portico_state::iter_accounts(&txn, |address, _| {
+                accounts.push(address);
+                Ok::<(), portico_db::DbError>(())
+            })
+            .unwrap();
+            let mut found = Vec::new();
+            for block_number in [middle, middle + 1, chain.head - 1, chain.head] {
+                let bounds = HistoryBounds { first, head: chain.head };
+                let mut state = StateAt::new(&txn, block_number, bounds).unwrap();
+                for address in &accounts {
+                    found.push(state.account(address).unwrap());
+                }
+            }
+            found
+        };
+        let before = reads(0);
+        let txn = node.database.begin_rw().unwrap();
+        with_pipeline(&node, |pipeline| pipeline.prune(&txn, middle)).unwrap();
+        txn.commit().unwrap();
+        assert_eq!(reads(middle), before);
+        let txn = node.database.begin_ro().unwrap();
+        assert_eq!(portico_chain::prune_checkpoint(&txn, "History").unwrap(), Some(middle));
+    }
+}

@@ -1,11 +1,9 @@
 //! Chains executed by Portico in a database are those that revm makes in memory, block by block.
 
-mod in_memory;
-
+use crate::{config, in_memory::InMemoryState};
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::b256;
-use in_memory::InMemoryState;
 use portico_db::Database;
 use portico_generator::{
     ChainState, DatabaseState, ExecutedBlock, ForkSchedule, Generator, GeneratorConfig, HeaderTemplate,
@@ -13,10 +11,6 @@ use portico_generator::{
 };
 use std::error::Error;
 use tempfile::TempDir;
-
-fn config() -> GeneratorConfig {
-    GeneratorConfig { genesis_users: 300, tokens: 16, ..GeneratorConfig::default() }
-}
 
 /// A new database in a temporary folder.
 fn database() -> (TempDir, Database) {
@@ -60,7 +54,7 @@ fn blocks_after_a_commit_are_those_made_in_memory() {
     assert_same_blocks(&config, 260);
 }
 
-/// The same block as `chain_is_pinned` in `chain.rs`, also when transactions come that may not be in it.
+/// The same block as in `chain_is_pinned`, also when transactions come that may not be in it.
 #[test]
 fn refused_transactions_leave_no_trace() {
     let (folder, database) = database();
