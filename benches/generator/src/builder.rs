@@ -91,12 +91,10 @@ pub struct ExecutedBlock {
     pub gas_used: u64,
     /// EIP-7685; present from Prague on.
     pub requests_hash: Option<B256>,
-    /// Root of the state after everything, withdrawals and system calls included.
-    pub state_root: B256,
 }
 
 /// A state that blocks are executed on, one after the other, from genesis on.
-pub trait ChainState {
+pub trait ChainState: Send {
     /// Executes a block on the tip and makes the result the new tip.
     ///
     /// System calls before the transactions, the transactions in their order, system calls and withdrawals
@@ -111,6 +109,14 @@ pub trait ChainState {
         transactions: &[Recovered<Transaction>],
         withdrawals: &[Withdrawal],
     ) -> Result<ExecutedBlock, Box<dyn Error + Send + Sync>>;
+
+    /// Root of the state after the last block executed, withdrawals and system calls included.
+    ///
+    /// Called once after each block; the next block is planned and signed on other threads meanwhile.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being computed.
+    fn state_root(&mut self) -> Result<B256, Box<dyn Error + Send + Sync>>;
 }
 
 /// A block with all that was known when it was made.
@@ -140,15 +146,69 @@ impl GeneratedBlock {
     }
 }
 
-/// Makes one block after the other. An endless iterator; after an error, the chain cannot go on.
+/// What goes into a block, before it is executed.
 #[derive(Debug)]
-pub struct Generator<S> {
+struct Draft {
+    /// Complete but for the parent's hash.
+    template: HeaderTemplate,
+    planned: Vec<PlannedTransaction>,
+    signed: Vec<Recovered<Transaction>>,
+    withdrawals: Vec<Withdrawal>,
+}
+
+/// Where drafts come from.
+#[derive(Debug)]
+struct Drafter {
     config: GeneratorConfig,
     workload: Workload,
     random: Random,
+}
+
+impl Drafter {
+    /// The block after `parent`, of which the roots are not looked at.
+    fn draft(&mut self, parent: &Header) -> Draft {
+        let template = self.template(parent);
+        let PlannedBlock { transactions: planned, withdrawals } =
+            self.workload.next_block(&template.context());
+        let signed = sign(self.workload.accounts(), &planned);
+        Draft { template, planned, signed, withdrawals }
+    }
+
+    /// The next header, as far as it follows from the parent and from chance.
+    fn template(&mut self, parent: &Header) -> HeaderTemplate {
+        let slots = if self.random.below(MISSED_SLOT) == 0 { 2 } else { 1 };
+        let timestamp = parent.timestamp + slots * self.config.seconds_per_block;
+        let blob_params = self.config.forks.blob_params_at(timestamp);
+        let base_fee = parent.next_block_base_fee(BaseFeeParams::ethereum());
+        let beneficiary = self.random.below(BENEFICIARIES);
+        HeaderTemplate {
+            parent_hash: B256::ZERO,
+            number: parent.number + 1,
+            timestamp,
+            beneficiary: crate::accounts::derive_address(self.config.seed, b"beneficiary", beneficiary),
+            gas_limit: parent.gas_limit,
+            base_fee_per_gas: base_fee.expect("London is active from genesis on"),
+            prev_randao: self.random.word(),
+            parent_beacon_block_root: blob_params.map(|_| self.random.word()),
+            // The first block of Cancun has a parent without excess, which counts as none.
+            excess_blob_gas: blob_params.map(|params| parent.next_block_excess_blob_gas(params).unwrap_or(0)),
+            blob_params,
+            extra_data: EXTRA_DATA,
+            fork: self.config.forks.fork_at(timestamp),
+        }
+    }
+}
+
+/// Makes one block after the other. As an iterator it has no end, and plans one block ahead on threads that the
+/// state leaves idle; after an error, the chain cannot go on.
+#[derive(Debug)]
+pub struct Generator<S> {
+    drafter: Drafter,
     state: S,
     parent: Header,
     parent_hash: B256,
+    /// The next block, when it was planned ahead.
+    next: Option<Draft>,
 }
 
 impl<S: ChainState> Generator<S> {
@@ -167,7 +227,8 @@ impl<S: ChainState> Generator<S> {
         let parent = genesis_header(&config, &genesis);
         let state = open(&genesis).map_err(|source| GeneratorError::Execution { block_number: 0, source })?;
         let random = Random::new(config.seed, STREAM);
-        Ok(Self { workload, random, state, parent_hash: parent.hash_slow(), parent, config })
+        let drafter = Drafter { config, workload, random };
+        Ok(Self { drafter, state, parent_hash: parent.hash_slow(), parent, next: None })
     }
 
     /// The header of the last block made, or of genesis.
@@ -185,65 +246,55 @@ impl<S: ChainState> Generator<S> {
         self.state
     }
 
-    /// The model behind the blocks.
+    /// The model behind the blocks, which knows the block that was planned ahead, if one was.
     pub fn workload(&self) -> &Workload {
-        &self.workload
+        &self.drafter.workload
     }
 
-    /// Makes the next block.
+    /// Makes the next block and plans nothing beyond it.
     ///
     /// # Errors
     /// [`GeneratorError::Execution`] or [`GeneratorError::Inconsistent`].
     pub fn next_block(&mut self) -> Result<GeneratedBlock, GeneratorError> {
-        let template = self.template();
+        self.make_block(|_, _| None)
+    }
+
+    /// Makes the next block; `ahead` may plan the one after it.
+    fn make_block(
+        &mut self,
+        ahead: impl FnOnce(&mut Drafter, &Header) -> Option<Draft> + Send,
+    ) -> Result<GeneratedBlock, GeneratorError> {
+        let draft = self.next.take().unwrap_or_else(|| self.drafter.draft(&self.parent));
+        let Draft { mut template, mut planned, mut signed, withdrawals } = draft;
+        template.parent_hash = self.parent_hash;
         let block_number = template.number;
-        let PlannedBlock { transactions: mut planned, withdrawals } =
-            self.workload.next_block(&template.context());
-        let mut signed = sign(self.workload.accounts(), &planned);
-        let executed = self
-            .state
-            .execute(&template, &signed, &withdrawals)
-            .map_err(|source| GeneratorError::Execution { block_number, source })?;
+        let failed = |source| GeneratorError::Execution { block_number, source };
+        let executed = self.state.execute(&template, &signed, &withdrawals).map_err(failed)?;
         check(&template, &executed, planned.len())
             .map_err(|reason| GeneratorError::Inconsistent { block_number, reason })?;
 
         let refused = take_positions(&mut planned, &executed.refused);
         take_positions(&mut signed, &executed.refused);
-        refused.iter().for_each(|planned| self.workload.refused(planned));
+        refused.iter().for_each(|planned| self.drafter.workload.refused(planned));
         let (transactions, senders) = signed.into_iter().map(Recovered::into_parts).unzip();
         let withdrawals = (template.fork >= Fork::Shanghai).then(|| Withdrawals::new(withdrawals));
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
-        let header = seal(template, &body, &executed);
+        let (state, drafter) = (&mut self.state, &mut self.drafter);
+        let (state_root, (mut header, next)) = rayon::join(
+            || state.state_root(),
+            || {
+                let header = seal(template, &body, &executed);
+                let next = ahead(drafter, &header);
+                (header, next)
+            },
+        );
+        header.state_root = state_root.map_err(failed)?;
         let hash = header.hash_slow();
         self.parent = header.clone();
         self.parent_hash = hash;
+        self.next = next;
         let block = Block { header, body };
         Ok(GeneratedBlock { block, hash, senders, receipts: executed.receipts, planned, refused })
-    }
-
-    /// The next header, as far as it follows from the parent and from chance.
-    fn template(&mut self) -> HeaderTemplate {
-        let parent = &self.parent;
-        let slots = if self.random.below(MISSED_SLOT) == 0 { 2 } else { 1 };
-        let timestamp = parent.timestamp + slots * self.config.seconds_per_block;
-        let blob_params = self.config.forks.blob_params_at(timestamp);
-        let base_fee = parent.next_block_base_fee(BaseFeeParams::ethereum());
-        let beneficiary = self.random.below(BENEFICIARIES);
-        HeaderTemplate {
-            parent_hash: self.parent_hash,
-            number: parent.number + 1,
-            timestamp,
-            beneficiary: crate::accounts::derive_address(self.config.seed, b"beneficiary", beneficiary),
-            gas_limit: parent.gas_limit,
-            base_fee_per_gas: base_fee.expect("London is active from genesis on"),
-            prev_randao: self.random.word(),
-            parent_beacon_block_root: blob_params.map(|_| self.random.word()),
-            // The first block of Cancun has a parent without excess, which counts as none.
-            excess_blob_gas: blob_params.map(|params| parent.next_block_excess_blob_gas(params).unwrap_or(0)),
-            blob_params,
-            extra_data: EXTRA_DATA,
-            fork: self.config.forks.fork_at(timestamp),
-        }
     }
 }
 
@@ -251,7 +302,7 @@ impl<S: ChainState> Iterator for Generator<S> {
     type Item = Result<GeneratedBlock, GeneratorError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.next_block())
+        Some(self.make_block(|drafter, header| Some(drafter.draft(header))))
     }
 }
 
@@ -282,14 +333,13 @@ fn take_positions<T>(items: &mut Vec<T>, positions: &[usize]) -> Vec<T> {
     taken
 }
 
-/// The complete header.
+/// The header without its state root.
 fn seal(template: HeaderTemplate, body: &BlockBody<Transaction>, executed: &ExecutedBlock) -> Header {
     let blob_gas = body.transactions.iter().filter_map(|transaction| transaction.blob_gas_used()).sum();
     let logs_bloom = executed.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
     Header {
         parent_hash: template.parent_hash,
         beneficiary: template.beneficiary,
-        state_root: executed.state_root,
         transactions_root: calculate_transaction_root(&body.transactions),
         receipts_root: calculate_receipt_root(&executed.receipts),
         logs_bloom,

@@ -53,6 +53,8 @@ pub struct DatabaseState<'db> {
     blocks_in_txn: u64,
     /// Hashes of the newest blocks, the newest one last.
     block_hashes: VecDeque<B256>,
+    /// What the last block changed, until its root is asked for.
+    unwritten: OverlayWrites,
 }
 
 impl<'db> DatabaseState<'db> {
@@ -74,28 +76,26 @@ impl<'db> DatabaseState<'db> {
             scratch: scratch.to_owned(),
         };
         initialize(database, &context, env!("CARGO_PKG_VERSION"))?;
-        Ok(Self { database, spec, txn: None, blocks_in_txn: 0, block_hashes: VecDeque::new() })
+        Ok(Self {
+            database,
+            spec,
+            txn: None,
+            blocks_in_txn: 0,
+            block_hashes: VecDeque::new(),
+            unwritten: OverlayWrites::default(),
+        })
     }
+}
 
-    fn begin_block(&mut self, parent_hash: B256) -> Result<(), DbError> {
-        if self.block_hashes.len() == BLOCK_HASHES {
-            self.block_hashes.pop_front();
-        }
-        self.block_hashes.push_back(parent_hash);
-        if self.txn.is_none() {
-            self.txn = Some(self.database.begin_rw()?);
-        }
-        Ok(())
-    }
-
-    fn end_block(&mut self) -> Result<(), DbError> {
-        self.blocks_in_txn += 1;
-        if self.blocks_in_txn >= BLOCKS_PER_COMMIT {
-            self.blocks_in_txn = 0;
-            self.txn.take().map_or(Ok(()), RwTxn::commit)?;
-        }
-        Ok(())
-    }
+/// The open transaction; begins it when there is none.
+fn open_txn<'txn, 'db>(
+    txn: &'txn mut Option<RwTxn<'db>>,
+    database: &'db Database,
+) -> Result<&'txn RwTxn<'db>, DbError> {
+    Ok(match txn {
+        Some(txn) => txn,
+        None => txn.insert(database.begin_rw()?),
+    })
 }
 
 impl ChainState for DatabaseState<'_> {
@@ -105,21 +105,35 @@ impl ChainState for DatabaseState<'_> {
         transactions: &[Recovered<Transaction>],
         withdrawals: &[Withdrawal],
     ) -> Result<ExecutedBlock, Box<dyn Error + Send + Sync>> {
-        self.begin_block(header.parent_hash)?;
-        let txn = self.txn.as_ref().expect("begin_block begins it");
-        let executed = Executed::new(txn, &self.spec, &self.block_hashes, header, transactions, withdrawals)?;
-        write_overlay(txn, &executed.writes)?;
-        let changed = write_hashed(txn, &executed.writes)?;
+        if self.block_hashes.len() == BLOCK_HASHES {
+            self.block_hashes.pop_front();
+        }
+        self.block_hashes.push_back(header.parent_hash);
+        let txn = open_txn(&mut self.txn, self.database)?;
+        let Executed { refused, outcome, writes } =
+            Executed::new(txn, &self.spec, &self.block_hashes, header, transactions, withdrawals)?;
+        self.unwritten = writes;
+        Ok(ExecutedBlock {
+            refused,
+            receipts: outcome.receipts.into_par_iter().map(envelope).collect(),
+            gas_used: outcome.gas_used,
+            requests_hash: outcome.requests.map(|requests| requests.requests_hash()),
+        })
+    }
+
+    fn state_root(&mut self) -> Result<B256, Box<dyn Error + Send + Sync>> {
+        let txn = open_txn(&mut self.txn, self.database)?;
+        let writes = std::mem::take(&mut self.unwritten);
+        write_overlay(txn, &writes)?;
+        let changed = write_hashed(txn, &writes)?;
         let (state_root, updates) = incremental_root(txn, &changed)?;
         updates.write(txn)?;
-        self.end_block()?;
-        Ok(ExecutedBlock {
-            refused: executed.refused,
-            receipts: executed.outcome.receipts.into_par_iter().map(envelope).collect(),
-            gas_used: executed.outcome.gas_used,
-            requests_hash: executed.outcome.requests.map(|requests| requests.requests_hash()),
-            state_root,
-        })
+        self.blocks_in_txn += 1;
+        if self.blocks_in_txn >= BLOCKS_PER_COMMIT {
+            self.blocks_in_txn = 0;
+            self.txn.take().map_or(Ok(()), RwTxn::commit)?;
+        }
+        Ok(state_root)
     }
 }
 

@@ -210,6 +210,10 @@ impl portico_generator::ChainState for Forgetful {
         executed.refused = BTreeSet::from_iter(unseen).union(&refused).copied().collect();
         Ok(executed)
     }
+
+    fn state_root(&mut self) -> Result<alloy_primitives::B256, Box<dyn std::error::Error + Send + Sync>> {
+        self.state.state_root()
+    }
 }
 
 /// Gas and outcome by kind: `cargo test -p portico-generator --test chain -- --ignored --nocapture report`.

@@ -142,7 +142,7 @@ pub fn generate_chain(
     std::fs::create_dir_all(out).wrap_err_with(|| format!("creating {}", out.display()))?;
     let state_folder = tempfile::Builder::new().prefix(".state").tempdir_in(out)?;
     let database = open_state_database(&state_folder.path().join("db"))?;
-    let mut generator = Generator::new(config.clone(), |genesis| {
+    let generator = Generator::new(config.clone(), |genesis| {
         DatabaseState::new(&database, genesis, state_folder.path())
     })?;
     let mut chain = GeneratedChain {
@@ -156,9 +156,9 @@ pub fn generate_chain(
     };
     write_genesis_file(config, &chain.genesis)?;
     let mut writer = RlpWriter::create(&chain.chain)?;
-    for _ in 0..blocks {
+    for block in generator.take(usize::try_from(blocks)?) {
         stop.check()?;
-        let block = generator.next_block()?;
+        let block = block?;
         chain.count(&block);
         let (header, body) = (&block.block.header, &block.block.body);
         writer.write(ExportBlock {

@@ -134,10 +134,11 @@ impl Transaction {
     }
 
     /// Status is the return status of the transaction. This will be 1 if the transaction succeeded, or 0 if it failed
-    /// (due to a revert, or due to running out of gas). If the transaction has not yet been mined, this field will be
-    /// null.
+    /// (due to a revert, or due to running out of gas). If the transaction has not yet been mined, or was mined before
+    /// Byzantium, this field will be null.
     async fn status(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        Ok(Some(Long(self.receipt(context).await?.receipt.success.into())))
+        let receipt = self.receipt(context).await?;
+        Ok(receipt.commits_to_status.then(|| Long(receipt.receipt.success.into())))
     }
 
     /// GasUsed is the amount of gas that was used processing this transaction. If the transaction has not yet been

@@ -9,7 +9,7 @@ use alloy_evm::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{BlockOverrides, state::StateOverride};
-use portico_chain::{canonical_hash, read_total_difficulty};
+use portico_chain::canonical_hash;
 use portico_db::RO;
 use portico_evm::{
     Beneficiary, BlockRules, CallOutcome, EvmEnv, Overlay, ReadError, TxEnv, block_environment, call,
@@ -86,12 +86,7 @@ impl Snapshot<'_> {
 
     /// The block's environment without the checks that only transactions in blocks must pass.
     fn call_environment(&self, header: &Header) -> Result<EvmEnv, QueryError> {
-        let parent_total_difficulty = match header.number.checked_sub(1) {
-            Some(parent) => read_total_difficulty(&self.txn, parent)?.unwrap_or_default(),
-            None => U256::ZERO,
-        };
-        let context = self.spec().block_context(header.number, header.timestamp, parent_total_difficulty);
-        let rules = BlockRules::new(self.spec(), context);
+        let rules = BlockRules::new(self.spec(), self.block_context(header)?);
         let beneficiary = Beneficiary::of(rules, header)?.address(header);
         let mut environment = block_environment(rules, header, beneficiary);
         let checks = &mut environment.cfg_env;

@@ -39,9 +39,7 @@ pub enum QueryError {
         hash: B256,
     },
     /// The data was deleted.
-    #[error(
-        "{what} of block {block_number} is pruned; it exists from block {first_block} on (setting {setting})"
-    )]
+    #[error("pruned: {what} of block {block_number}; kept from block {first_block} on (setting {setting})")]
     Pruned {
         /// Which data.
         what: &'static str,

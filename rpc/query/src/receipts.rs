@@ -3,6 +3,7 @@
 use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256};
 use portico_chain::{Receipt, read_block_receipts, read_receipt};
+use portico_chainspec::Fork;
 
 use crate::{FullBlock, Kept, QueryError, Snapshot, TransactionAt, blocks::missing, transactions::Found};
 
@@ -19,6 +20,16 @@ pub struct ReceiptAt {
     pub first_log_index: u64,
     /// Wei per blob gas, of blob transactions (EIP-4844).
     pub blob_gas_price: Option<u128>,
+    /// Whether the receipt, as the block commits to it, says if the transaction succeeded. Before Byzantium
+    /// (EIP-658) it has the state root after the transaction instead, which is not kept.
+    pub commits_to_status: bool,
+}
+
+/// What the receipts of a block have in common.
+#[derive(Debug, Clone, Copy)]
+struct BlockRules {
+    blob_base_fee: Option<u128>,
+    commits_to_status: bool,
 }
 
 impl ReceiptAt {
@@ -45,17 +56,13 @@ impl Before {
         self.logs += receipt.logs.len() as u64;
     }
 
-    fn receipt_at(
-        self,
-        receipt: Receipt,
-        transaction: TransactionAt,
-        blob_base_fee: Option<u128>,
-    ) -> ReceiptAt {
+    fn receipt_at(self, receipt: Receipt, transaction: TransactionAt, rules: BlockRules) -> ReceiptAt {
         let has_blobs = transaction.transaction.blob_versioned_hashes().is_some();
         ReceiptAt {
             gas_used: receipt.cumulative_gas_used.saturating_sub(self.cumulative_gas_used),
             first_log_index: self.logs,
-            blob_gas_price: blob_base_fee.filter(|_| has_blobs),
+            blob_gas_price: rules.blob_base_fee.filter(|_| has_blobs),
+            commits_to_status: rules.commits_to_status,
             receipt,
             transaction,
         }
@@ -91,8 +98,8 @@ impl Snapshot<'_> {
             before.add(&read(earlier)?);
         }
         let receipt = read(tx_number)?;
-        let blob_base_fee = self.blob_base_fee(&*self.known_header(block_number)?);
-        Ok(before.receipt_at(receipt, self.locate(found)?, blob_base_fee))
+        let rules = self.receipt_rules(&*self.known_header(block_number)?)?;
+        Ok(before.receipt_at(receipt, self.locate(found)?, rules))
     }
 
     /// All receipts of the canonical block with this number; the number was resolved before.
@@ -104,7 +111,12 @@ impl Snapshot<'_> {
         self.check_kept(Kept::Receipts, block_number)?;
         let receipts = read_block_receipts(&self.txn, &body, block_number)?;
         let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
-        Ok(with_transactions(receipts, self.blob_base_fee(&block.parts.header), block))
+        Ok(with_transactions(receipts, self.receipt_rules(&block.parts.header)?, block))
+    }
+
+    fn receipt_rules(&self, header: &Header) -> Result<BlockRules, QueryError> {
+        let commits_to_status = self.spec().is_active(Fork::Byzantium, self.block_context(header)?);
+        Ok(BlockRules { blob_base_fee: self.blob_base_fee(header), commits_to_status })
     }
 
     /// Wei per blob gas in a block; `None` before Cancun.
@@ -113,18 +125,14 @@ impl Snapshot<'_> {
     }
 }
 
-fn with_transactions(
-    receipts: Vec<Receipt>,
-    blob_base_fee: Option<u128>,
-    block: FullBlock,
-) -> Vec<ReceiptAt> {
+fn with_transactions(receipts: Vec<Receipt>, rules: BlockRules, block: FullBlock) -> Vec<ReceiptAt> {
     let mut before = Before::default();
     let pairs = receipts.into_iter().zip(block.into_transactions());
     pairs
         .map(|(receipt, transaction)| {
             let so_far = before;
             before.add(&receipt);
-            so_far.receipt_at(receipt, transaction, blob_base_fee)
+            so_far.receipt_at(receipt, transaction, rules)
         })
         .collect()
 }

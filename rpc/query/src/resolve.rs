@@ -2,8 +2,9 @@
 
 use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{B256, Sealed};
-use portico_chain::{block_number_of, canonical_hash, is_canonical, read_header};
+use alloy_primitives::{B256, Sealed, U256};
+use portico_chain::{block_number_of, canonical_hash, is_canonical, read_header, read_total_difficulty};
+use portico_chainspec::BlockContext;
 
 use crate::{QueryError, Snapshot};
 
@@ -72,5 +73,14 @@ impl Snapshot<'_> {
     /// [`Snapshot::header`] where the number was resolved before.
     pub(crate) fn known_header(&self, block_number: u64) -> Result<Sealed<Header>, QueryError> {
         self.header(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))
+    }
+
+    /// The place among the forks of a canonical block.
+    pub(crate) fn block_context(&self, header: &Header) -> Result<BlockContext, QueryError> {
+        let parent_total_difficulty = match header.number.checked_sub(1) {
+            Some(parent) => read_total_difficulty(&self.txn, parent)?.unwrap_or_default(),
+            None => U256::ZERO,
+        };
+        Ok(self.spec().block_context(header.number, header.timestamp, parent_total_difficulty))
     }
 }

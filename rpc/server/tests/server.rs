@@ -93,7 +93,10 @@ async fn calls_are_answered_alone_and_in_batches() {
     let server = serve(&fixture, &settings()).await;
     let address = server.address();
     let answer = post(address, "/", "", &call("eth_chainId", json!([]))).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({ "jsonrpc": "2.0", "id": 1, "result": "0x539" })));
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({ "jsonrpc": "2.0", "id": 1, "result": "0x539" }))
+    );
     let batch = json!([call("web3_clientVersion", json!([])), call("net_version", json!([]))]);
     let answer = post(address, "/", "", &batch).await.json();
     assert_eq!((&answer[0]["result"], &answer[1]["result"]), (&json!("Portico/test"), &json!("1337")));
@@ -113,7 +116,8 @@ async fn refused_arguments_say_why() {
         call("eth_getStorageAt", json!(["0xaa00000000000000000000000000000000000000", "0xasdf", "latest"])),
         call("eth_getLogs", json!([{ "address": "0x01" }])),
     ];
-    let reasons = ["hex string without 0x prefix", "invalid hex in storage key", "expected an address of 20 bytes"];
+    let reasons =
+        ["hex string without 0x prefix", "invalid hex in storage key", "expected an address of 20 bytes"];
     let answers = post(server.address(), "/", "", &json!(calls)).await.json();
     for (index, reason) in reasons.into_iter().enumerate() {
         let alone = post(server.address(), "/", "", &calls[index]).await.json();
@@ -169,7 +173,11 @@ async fn health_and_readiness_are_told_apart() {
     let syncing = post(address, "/", "", &call("eth_syncing", json!([]))).await.json();
     assert_eq!(syncing["result"]["highestBlock"], "0x1");
     let beyond = post(address, "/", "", &call("eth_getBlockByNumber", json!(["0x1", false]))).await.json();
-    assert_eq!(beyond["result"], json!(null), "blocks behind the head are not told before every stage is done");
+    assert_eq!(
+        beyond["result"],
+        json!(null),
+        "blocks behind the head are not told before every stage is done"
+    );
 
     let txn = fixture.database.begin_rw().unwrap();
     write_checkpoint(&txn, "Finish", 1).unwrap();
@@ -192,11 +200,48 @@ async fn strangers_are_kept_out() {
     assert_eq!(exchange(address, rebound).await.status, 403);
 }
 
+/// A text frame of a client (RFC 6455): masked, shorter than 126 bytes.
+fn frame(text: &str) -> Vec<u8> {
+    let mask = [1, 2, 3, 4];
+    let length = u8::try_from(text.len()).ok().filter(|length| *length < 126).unwrap();
+    let masked = text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    [0x81, 0x80 | length].into_iter().chain(mask).chain(masked).collect()
+}
+
+#[tokio::test]
+async fn connections_become_websockets_when_the_settings_say_so() {
+    const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let fixture = fixture();
+    let server = serve(&fixture, &settings()).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(UPGRADE.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    stream.write_all(&frame(&call("eth_blockNumber", json!([])).to_string())).await.unwrap();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).await.unwrap();
+    let mut text = vec![0; head[1].into()];
+    stream.read_exact(&mut text).await.unwrap();
+    let answer: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!((head[0], &answer["result"]), (0x81, &json!("0x0")));
+
+    let server = serve(&fixture, &ServerSettings { websocket: false, ..settings() }).await;
+    let answer =
+        exchange(server.address(), UPGRADE.replace("connection: upgrade", "connection: upgrade, close"))
+            .await;
+    assert_ne!(answer.status, 101);
+}
+
 #[tokio::test]
 async fn graphql_is_there_when_asked_for() {
     let fixture = fixture();
     let server = serve(&fixture, &settings()).await;
-    let query = json!({ "query": "{ chainID block { number hash transactionCount } syncing { currentBlock } }" });
+    let query =
+        json!({ "query": "{ chainID block { number hash transactionCount } syncing { currentBlock } }" });
     assert_eq!(post(server.address(), "/graphql", "", &query).await.status, 404);
 
     let server = serve(&fixture, &ServerSettings { graphql: true, ..settings() }).await;

@@ -2,12 +2,10 @@
 
 mod compare;
 mod conversation;
-mod fixtures;
 mod node;
 mod report;
 
 pub use compare::{Comparison, compare};
 pub use conversation::{Conversation, Exchange};
-pub use fixtures::fixtures;
-pub use node::TestNode;
+pub use node::RpcNode;
 pub use report::Report;

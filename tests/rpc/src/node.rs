@@ -3,45 +3,48 @@
 use std::{path::Path, sync::Arc};
 
 use alloy_primitives::B256;
+use async_graphql::{Request, Response};
 use eyre::{Context, Result, eyre};
 use jsonrpsee::RpcModule;
-use portico::{DataDir, import_files};
-use portico_chainspec::ChainSpec;
-use portico_db::{Database, DatabaseSettings};
-use portico_files::BlockFiles;
+use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, WorkerSettings, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
-use portico_stages::{StageSettings, StopSignal};
+use portico_test_support::{TestNode, import_chain};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// A node that has imported a chain into a temporary folder.
 #[derive(Debug)]
-pub struct TestNode {
+pub struct RpcNode {
     query: Query,
     methods: RpcModule<()>,
-    _folder: TempDir,
+    graphql: Service,
+    node: TestNode,
 }
 
-impl TestNode {
+impl RpcNode {
     /// Imports `chain`, whose rules and genesis are those of the genesis file.
     pub fn import(genesis: &Path, chain: &Path) -> Result<Self> {
-        let spec = ChainSpec::load(&genesis.to_string_lossy())?;
-        let folder = TempDir::new()?;
-        let data_dir = DataDir::new(folder.path());
-        let database = Arc::new(Database::open(&data_dir.database(), &DatabaseSettings::default())?);
-        let files = BlockFiles::discover(&[chain.to_owned()])?;
-        let settings = StageSettings::default();
-        import_files(&database, &spec, &data_dir, &settings, files, None, &StopSignal::default(), &())?;
-        let query = Query::new(database, spec, QuerySettings::default());
-        let node = Arc::new(NodeInfo::new("Portico/test".to_owned()));
-        let methods = methods(&query, &node, &WorkerSettings::default(), &Namespace::ALL)?;
-        Ok(Self { query, methods, _folder: folder })
+        Self::import_with(genesis, chain, QuerySettings::default())
+    }
+
+    /// [`RpcNode::import`] with bounds on calls.
+    pub fn import_with(genesis: &Path, chain: &Path, settings: QuerySettings) -> Result<Self> {
+        let node = import_chain(genesis, &[chain.to_owned()])?;
+        let query = Query::new(node.database.clone(), node.spec.clone(), settings);
+        let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
+        let methods = methods(&query, &info, &WorkerSettings::default(), &Namespace::ALL)?;
+        let graphql = Service::new(query.clone(), &GraphqlSettings::default());
+        Ok(Self { query, methods, graphql, node })
     }
 
     /// What the methods answer from.
     pub fn query(&self) -> &Query {
         &self.query
+    }
+
+    /// The node below: its database, to change it.
+    pub fn node(&self) -> &TestNode {
+        &self.node
     }
 
     /// Whether there is such a method.
@@ -67,5 +70,10 @@ impl TestNode {
     pub async fn call(&self, request: &Value) -> Result<Value> {
         let (response, _) = self.methods.raw_json_request(&request.to_string(), 1).await?;
         Ok(serde_json::from_str(response.get())?)
+    }
+
+    /// Answers one GraphQL query.
+    pub async fn graphql(&self, query: &str) -> Response {
+        self.graphql.execute(Request::new(query)).await
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use portico_tests_rpc::{Comparison, Conversation, Report, TestNode, compare, fixtures};
+use portico_test_support::fixture;
+use portico_tests_rpc::{Comparison, Conversation, Report, RpcNode, compare};
 use serde_json::Value;
 
 /// Receipts before Byzantium hold the state root after the transaction, which the database does not keep.
@@ -44,9 +45,8 @@ enum Dialect {
 }
 
 async fn replay(chain: &str, dialect: Dialect) {
-    let Some(root) = fixtures("execution-apis") else { return };
-    let folder = root.join(chain);
-    let node = TestNode::import(&folder.join("genesis.json"), &folder.join("chain.rlp")).unwrap();
+    let Some(folder) = fixture("execution-apis").map(|root| root.join(chain)) else { return };
+    let node = RpcNode::import(&folder.join("genesis.json"), &folder.join("chain.rlp")).unwrap();
     node.apply_forkchoice(&folder.join("headfcu.json")).unwrap();
     let mut report = Report::default();
     for conversation in Conversation::read_all(&folder).unwrap() {
@@ -56,7 +56,7 @@ async fn replay(chain: &str, dialect: Dialect) {
 }
 
 async fn replay_one(
-    node: &TestNode,
+    node: &RpcNode,
     chain: &str,
     dialect: Dialect,
     conversation: &Conversation,
@@ -80,7 +80,7 @@ fn known_difference(chain: &str, name: &str) -> Option<&'static str> {
     KNOWN.iter().find(|known| (known.0, known.1) == (chain, name)).map(|known| known.2)
 }
 
-async fn hold(node: &TestNode, dialect: Dialect, conversation: &Conversation) -> Result<(), String> {
+async fn hold(node: &RpcNode, dialect: Dialect, conversation: &Conversation) -> Result<(), String> {
     let comparison = if conversation.shape_only { Comparison::Shape } else { Comparison::Exact };
     for exchange in &conversation.exchanges {
         let mut found = node.call(&exchange.request).await.unwrap();
@@ -107,7 +107,7 @@ fn drop_transaction_timestamps(value: &mut Value) {
 
 #[test]
 fn the_list_of_known_differences_names_files() {
-    let Some(root) = fixtures("execution-apis") else { return };
+    let Some(root) = fixture("execution-apis") else { return };
     for (chain, name, _) in KNOWN {
         let file = root.join(chain).join(Path::new(name).with_extension("io"));
         assert!(file.is_file(), "{}", file.display());

@@ -3,7 +3,7 @@
 use crate::{config, in_memory::InMemoryState};
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::b256;
+use alloy_primitives::{B256, b256};
 use portico_db::Database;
 use portico_generator::{
     ChainState, DatabaseState, ExecutedBlock, ForkSchedule, Generator, GeneratorConfig, HeaderTemplate,
@@ -84,5 +84,9 @@ impl ChainState for Stuttering<'_> {
         let executed = self.0.execute(header, &stuttered, withdrawals)?;
         assert_eq!(executed.refused, repeated);
         Ok(ExecutedBlock { refused: Vec::new(), ..executed })
+    }
+
+    fn state_root(&mut self) -> Result<B256, Box<dyn Error + Send + Sync>> {
+        self.0.state_root()
     }
 }

@@ -143,8 +143,11 @@ impl ChainState for InMemoryState {
             receipts: result.receipts,
             gas_used: result.gas_used,
             requests_hash: (header.fork >= Fork::Prague).then(|| result.requests.requests_hash()),
-            state_root: self.root(),
         })
+    }
+
+    fn state_root(&mut self) -> Result<B256, Box<dyn Error + Send + Sync>> {
+        Ok(self.root())
     }
 }
 

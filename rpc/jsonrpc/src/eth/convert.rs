@@ -78,7 +78,9 @@ pub(super) fn uncle(header: Header) -> RpcBlock {
 pub(super) fn receipt(at: ReceiptAt) -> RpcReceipt {
     let contract_address = at.created_address();
     let logs_bloom = logs_bloom(&at.receipt.logs);
-    let ReceiptAt { receipt, transaction, gas_used, first_log_index, blob_gas_price } = at;
+    // Before Byzantium others have `root` here, which is not kept; the status is known all the same.
+    let ReceiptAt { receipt, transaction, gas_used, first_log_index, blob_gas_price, commits_to_status: _ } =
+        at;
     let effective_gas_price = transaction.effective_gas_price();
     let TransactionAt { transaction, sender, block, tx_index } = transaction;
     let transaction_hash = *transaction.tx_hash();
