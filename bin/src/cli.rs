@@ -4,7 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{bench, config, db, export, import, init, logging::{self, LogArgs}, node, stage};
+use crate::{
+    bench, config, db, export, import, init,
+    logging::{self, LogArgs},
+    node, stage,
+};
 
 /// An Ethereum execution client: staged sync over flat tables, tracing and history at full speed.
 #[derive(Debug, Parser)]

@@ -47,7 +47,9 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
             (None, None) => (String::new(), Origin::Unset),
         };
         let origin = match origin {
-            Origin::Environment => format!("environment {}", argument.get_env().expect("it was set").to_string_lossy()),
+            Origin::Environment => {
+                format!("environment {}", argument.get_env().expect("it was set").to_string_lossy())
+            }
             Origin::Default => "default".to_owned(),
             Origin::Unset => "not set".to_owned(),
         };
@@ -60,7 +62,8 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
 pub(crate) fn merged_arguments(arguments: impl Iterator<Item = OsString>) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = arguments.collect();
     let Some(path) = take_config_path(&mut arguments)? else { return Ok(arguments) };
-    let text = std::fs::read_to_string(&path).wrap_err_with(|| format!("reading {}", path.to_string_lossy()))?;
+    let text =
+        std::fs::read_to_string(&path).wrap_err_with(|| format!("reading {}", path.to_string_lossy()))?;
     let table: toml::Table = text.parse().wrap_err_with(|| format!("in {}", path.to_string_lossy()))?;
     let mut settings = Vec::new();
     flatten("", &Value::Table(table), &mut settings);
@@ -68,8 +71,12 @@ pub(crate) fn merged_arguments(arguments: impl Iterator<Item = OsString>) -> Res
     let subcommand = arguments.get(1).and_then(|name| cli.find_subcommand(name.to_string_lossy().as_ref()));
     let Some(subcommand) = subcommand else { return Ok(arguments) };
     for (name, value) in settings {
-        let Some(argument) = subcommand.get_arguments().find(|argument| argument.get_long() == Some(&name)) else {
-            if cli.get_subcommands().any(|other| other.get_arguments().any(|argument| argument.get_long() == Some(&name))) {
+        let Some(argument) = subcommand.get_arguments().find(|argument| argument.get_long() == Some(&name))
+        else {
+            if cli
+                .get_subcommands()
+                .any(|other| other.get_arguments().any(|argument| argument.get_long() == Some(&name)))
+            {
                 continue;
             }
             bail!("{}: no flag is called --{name}", path.to_string_lossy());
@@ -138,7 +145,8 @@ mod tests {
     fn a_file_gives_what_no_flag_does() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portico.toml");
-        std::fs::write(&file, "datadir = \"/there\"\nchain = \"sepolia\"\n[db]\nmax-size = \"1GB\"\n").unwrap();
+        std::fs::write(&file, "datadir = \"/there\"\nchain = \"sepolia\"\n[db]\nmax-size = \"1GB\"\n")
+            .unwrap();
         let arguments = ["portico", "init", "--config", file.to_str().unwrap(), "--chain", "hoodi"];
         let merged = merged_arguments(arguments.into_iter().map(OsString::from)).unwrap();
         assert_eq!(merged, ["portico", "init", "--chain", "hoodi", "--datadir=/there", "--db.max-size=1GB"]);

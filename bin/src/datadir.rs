@@ -111,7 +111,10 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
         "T" => 40,
         _ => return Err(format!("unknown unit {unit}: expected KB, MB, GB or TB")),
     };
-    number.checked_mul(1 << shift).filter(|bytes| isize::try_from(*bytes).is_ok()).ok_or("too large".to_owned())
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| isize::try_from(*bytes).is_ok())
+        .ok_or("too large".to_owned())
 }
 
 fn parse_page_size(text: &str) -> Result<usize, String> {

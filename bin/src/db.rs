@@ -56,7 +56,9 @@ pub enum DbCommand {
 pub(crate) fn run(command: DbCommand) -> Result<()> {
     match command {
         DbCommand::Stats { database } => stats(&database.open_read_only()?),
-        DbCommand::Get { database, table, key, limit } => get(&database.open_read_only()?, &table, &key, limit),
+        DbCommand::Get { database, table, key, limit } => {
+            get(&database.open_read_only()?, &table, &key, limit)
+        }
         DbCommand::Check { database } => check(&database.open_read_only()?),
         DbCommand::Copy { database, target } => copy(&database.open_read_only()?, &target),
         DbCommand::Digest { database, table } => digest(&database.open_read_only()?, table.as_deref()),
@@ -74,7 +76,12 @@ fn table_index(name: &str) -> Result<usize> {
 fn stats(database: &Database) -> Result<()> {
     let txn = database.begin_ro()?;
     if let Some(identity) = read_identity(&txn)? {
-        println!("chain id {}, genesis {}, written by {}", identity.chain_id, identity.genesis_hash, versions(&txn)?.join(", "));
+        println!(
+            "chain id {}, genesis {}, written by {}",
+            identity.chain_id,
+            identity.genesis_hash,
+            versions(&txn)?.join(", ")
+        );
     }
     print_tables(database)?;
     println!("\n{:<20} {:>12}", "stage", "block");
@@ -86,13 +93,21 @@ fn stats(database: &Database) -> Result<()> {
 
 /// Rows, pages and bytes of every table, and of the file.
 pub(crate) fn print_tables(database: &Database) -> Result<()> {
-    println!("{:<20} {:>12} {:>11} {:>10} {:>9} {:>5}", "table", "rows", "size", "leaves", "overflow", "depth");
+    println!(
+        "{:<20} {:>12} {:>11} {:>10} {:>9} {:>5}",
+        "table", "rows", "size", "leaves", "overflow", "depth"
+    );
     let mut total = 0;
     for table in database.table_stats()? {
         total += table.bytes as u64;
         println!(
             "{:<20} {:>12} {:>11} {:>10} {:>9} {:>5}",
-            table.info.name, table.entries, human_bytes(table.bytes as u64), table.pages[1], table.pages[2], table.depth
+            table.info.name,
+            table.entries,
+            human_bytes(table.bytes as u64),
+            table.pages[1],
+            table.pages[2],
+            table.depth
         );
     }
     let (file, free) = database.file_bytes()?;
@@ -150,15 +165,22 @@ fn check(database: &Database) -> Result<()> {
         match portico_chain::read_body(&txn, number)? {
             Some(body) if body.first_tx_number == next_tx => next_tx = body.tx_numbers().end,
             Some(body) => {
-                fault(format!("block {number}: first transaction number {}, expected {next_tx}", body.first_tx_number));
+                fault(format!(
+                    "block {number}: first transaction number {}, expected {next_tx}",
+                    body.first_tx_number
+                ));
                 next_tx = body.tx_numbers().end;
             }
             None => fault(format!("block {number} has no body")),
         }
     }
     for table in database.table_stats()? {
-        if matches!(table.info.name, "Transactions" | "TransactionSenders") && table.entries as u64 != next_tx {
-            fault(format!("{} has {} rows, the bodies count {next_tx} transactions", table.info.name, table.entries));
+        if matches!(table.info.name, "Transactions" | "TransactionSenders") && table.entries as u64 != next_tx
+        {
+            fault(format!(
+                "{} has {} rows, the bodies count {next_tx} transactions",
+                table.info.name, table.entries
+            ));
         }
     }
     if faults > 0 {

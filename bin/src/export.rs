@@ -44,7 +44,10 @@ pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     } else if args.path.is_dir() {
         write_era1(&database, spec.name(), args.from..=to, &args.path)?;
     } else {
-        bail!("{}: neither a .rlp or .rlp.gz file nor an existing folder (for era1 files)", args.path.display());
+        bail!(
+            "{}: neither a .rlp or .rlp.gz file nor an existing folder (for era1 files)",
+            args.path.display()
+        );
     }
     Ok(())
 }
@@ -65,7 +68,12 @@ fn write_rlp(database: &Database, blocks: std::ops::RangeInclusive<u64>, path: &
     Ok(())
 }
 
-fn write_era1(database: &Database, network: &str, blocks: std::ops::RangeInclusive<u64>, folder: &Path) -> Result<()> {
+fn write_era1(
+    database: &Database,
+    network: &str,
+    blocks: std::ops::RangeInclusive<u64>,
+    folder: &Path,
+) -> Result<()> {
     let mut writer = Era1Writer::new(folder, network);
     for number in blocks {
         let txn = database.begin_ro()?;
@@ -76,7 +84,8 @@ fn write_era1(database: &Database, network: &str, blocks: std::ops::RangeInclusi
         let body = read_body(&txn, number)?.ok_or_else(|| eyre!("block {number} has no body"))?;
         let receipts = read_block_receipts(&txn, &body, number)?;
         let receipts: Vec<ReceiptEnvelope> = receipts.into_iter().map(envelope).collect();
-        let total = read_total_difficulty(&txn, number)?.ok_or_else(|| eyre!("block {number} has no total difficulty"))?;
+        let total = read_total_difficulty(&txn, number)?
+            .ok_or_else(|| eyre!("block {number} has no total difficulty"))?;
         writer.write(export_block(&block), &receipts, total)?;
     }
     for path in writer.finish()? {
@@ -96,6 +105,10 @@ fn export_block(block: &portico_chain::BlockParts) -> ExportBlock<'_> {
 
 fn envelope(receipt: portico_chain::Receipt) -> ReceiptEnvelope {
     let tx_type = receipt.tx_type;
-    let receipt = Receipt { status: receipt.success.into(), cumulative_gas_used: receipt.cumulative_gas_used, logs: receipt.logs };
+    let receipt = Receipt {
+        status: receipt.success.into(),
+        cumulative_gas_used: receipt.cumulative_gas_used,
+        logs: receipt.logs,
+    };
     ReceiptEnvelope::from_typed(tx_type, receipt.with_bloom())
 }

@@ -62,7 +62,9 @@ impl FileSource {
             self.restart_at(parent.0);
             self.last = Some(parent);
         }
-        while let Some(block) = self.blocks.next_if(|block| block.as_ref().is_ok_and(|block| block.number() <= parent.0)) {
+        while let Some(block) =
+            self.blocks.next_if(|block| block.as_ref().is_ok_and(|block| block.number() <= parent.0))
+        {
             let block = block.map_err(|error| SourceError { message: error.to_string() })?;
             self.check_link(&block, parent)?;
         }
@@ -73,7 +75,9 @@ impl FileSource {
         let file = self.file_of(block.number()).map(|path| path.display().to_string()).unwrap_or_default();
         if block.number() == 0 && block.hash != self.genesis_hash {
             let (found, expected) = (block.hash, self.genesis_hash);
-            let message = format!("{file}: block 0 is {found}, this chain's genesis is {expected}: the file is of another chain");
+            let message = format!(
+                "{file}: block 0 is {found}, this chain's genesis is {expected}: the file is of another chain"
+            );
             return Err(SourceError { message });
         }
         if block.number() == parent.0 && block.hash != parent.1 {
@@ -123,11 +127,17 @@ impl BlockSource for FileSource {
         for (number, hash) in blocks {
             let block = match self.held.pop_front() {
                 Some(block) => Some(block),
-                None => self.blocks.next().transpose().map_err(|error| SourceError { message: error.to_string() })?,
+                None => self
+                    .blocks
+                    .next()
+                    .transpose()
+                    .map_err(|error| SourceError { message: error.to_string() })?,
             };
             let block = block.filter(|block| block.number() == *number && block.hash == *hash);
             let Some(block) = block else {
-                return Err(SourceError { message: format!("no file has the body of block {number} ({hash})") });
+                return Err(SourceError {
+                    message: format!("no file has the body of block {number} ({hash})"),
+                });
             };
             bodies.push(SourceBody {
                 transactions: block.transactions,
@@ -142,6 +152,10 @@ impl BlockSource for FileSource {
 impl FileSource {
     fn gap(&self, expected: u64, found: u64) -> SourceError {
         let file = self.file_of(found).map(|path| path.display().to_string()).unwrap_or_default();
-        SourceError { message: format!("{file}: block {found} where block {expected} should be: blocks are missing or out of order") }
+        SourceError {
+            message: format!(
+                "{file}: block {found} where block {expected} should be: blocks are missing or out of order"
+            ),
+        }
     }
 }

@@ -50,7 +50,12 @@ pub struct ImportArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StageArgs {
     /// Blocks in a batch, at most
-    #[arg(long = "stage.batch-blocks", default_value_t = 100_000, env = "PORTICO_STAGE_BATCH_BLOCKS", value_name = "N")]
+    #[arg(
+        long = "stage.batch-blocks",
+        default_value_t = 100_000,
+        env = "PORTICO_STAGE_BATCH_BLOCKS",
+        value_name = "N"
+    )]
     batch_blocks: u64,
     /// Bytes of blocks in a batch, about
     #[arg(long = "stage.batch-bytes", default_value = "128MB", value_parser = parse_bytes, env = "PORTICO_STAGE_BATCH_BYTES", value_name = "SIZE")]
@@ -62,7 +67,12 @@ pub struct StageArgs {
     #[arg(long = "stage.etl-bytes", default_value = "192MB", value_parser = parse_bytes, env = "PORTICO_STAGE_ETL_BYTES", value_name = "SIZE")]
     etl_bytes: usize,
     /// Blocks behind the head that can be unwound
-    #[arg(long = "unwind-horizon", default_value_t = 10_000, env = "PORTICO_UNWIND_HORIZON", value_name = "BLOCKS")]
+    #[arg(
+        long = "unwind-horizon",
+        default_value_t = 10_000,
+        env = "PORTICO_UNWIND_HORIZON",
+        value_name = "BLOCKS"
+    )]
     unwind_horizon: u64,
     /// Do not ask for the slot number in Amsterdam headers (chains made while the fork was designed)
     #[arg(long = "lenient.slot-number", hide = true)]
@@ -188,17 +198,24 @@ pub fn import_files(
     let branch = find_branch(database, &files)?;
     let source = Rc::new(RefCell::new(FileSource::new(files, spec.genesis_hash())));
     let shared: SharedSource = source.clone();
-    let config =
-        PipelineConfig { database, spec, settings, stop, observer, scratch: data_dir.scratch()? };
+    let config = PipelineConfig { database, spec, settings, stop, observer, scratch: data_dir.scratch()? };
     let mut pipeline = Pipeline::new(config, &shared);
     if let Some(branch) = branch {
         if !branch.wins() {
             bail!(
                 "the files hold a branch from block {} to {} with total difficulty {}; the database's chain has {} and stays",
-                branch.ancestor + 1, branch.tip, branch.total_difficulty, branch.canonical_total_difficulty
+                branch.ancestor + 1,
+                branch.tip,
+                branch.total_difficulty,
+                branch.canonical_total_difficulty
             );
         }
-        tracing::info!(ancestor = branch.ancestor, old_head = branch.head, new_head = branch.tip, "reorganisation");
+        tracing::info!(
+            ancestor = branch.ancestor,
+            old_head = branch.head,
+            new_head = branch.tip,
+            "reorganisation"
+        );
         keep_side_blocks(database, branch.ancestor, branch.head)?;
         pipeline.unwind(branch.ancestor)?;
     }
@@ -227,7 +244,10 @@ fn name_file(error: StageError, source: &FileSource) -> eyre::Report {
 /// What each stage took, memory and the size of the file.
 pub(crate) fn print_timings(progress: &SyncProgress, database: &Database) -> Result<()> {
     let (totals, elapsed) = progress.totals();
-    println!("{:<15} {:>10} {:>12} {:>9} {:>9} {:>9}", "stage", "blocks", "transactions", "seconds", "Mgas/s", "tx/s");
+    println!(
+        "{:<15} {:>10} {:>12} {:>9} {:>9} {:>9}",
+        "stage", "blocks", "transactions", "seconds", "Mgas/s", "tx/s"
+    );
     let mut stages = 0.0;
     for (stage, total) in totals {
         let seconds = total.elapsed.as_secs_f64();
@@ -235,15 +255,22 @@ pub(crate) fn print_timings(progress: &SyncProgress, database: &Database) -> Res
         let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         println!(
             "{:<15} {:>10} {:>12} {:>9.2} {:>9.0} {:>9.0}",
-            stage.name(), total.blocks, total.counters.transactions, seconds,
-            per_second(total.counters.gas) / 1e6, per_second(total.counters.transactions),
+            stage.name(),
+            total.blocks,
+            total.counters.transactions,
+            seconds,
+            per_second(total.counters.gas) / 1e6,
+            per_second(total.counters.transactions),
         );
     }
     let other = elapsed.as_secs_f64() - stages;
     println!("{:<15} {:>10} {:>12} {:>9.2}   (commit, genesis)", "other", "", "", other);
     println!("total {} ({:.2} s)", human_seconds(elapsed.as_secs()), elapsed.as_secs_f64());
     if let Some(memory) = peak_memory() {
-        println!("peak memory {} (anonymous; the database's mapped pages belong to the system's cache)", human_bytes(memory));
+        println!(
+            "peak memory {} (anonymous; the database's mapped pages belong to the system's cache)",
+            human_bytes(memory)
+        );
     }
     let (file, free) = database.file_bytes()?;
     println!("database {} of which {} free", human_bytes(file), human_bytes(free));

@@ -39,7 +39,13 @@ pub(crate) fn run(args: &InitArgs) -> Result<()> {
     let database = args.database.open(SyncMode::Durable)?;
     let created = ensure_genesis(&database, &spec, &args.database.data_dir())?;
     let what = if created { "created" } else { "was there already" };
-    println!("{}: genesis {} of {} (chain id {}) {what}", database.path().display(), spec.genesis_hash(), spec.name(), spec.chain_id());
+    println!(
+        "{}: genesis {} of {} (chain id {}) {what}",
+        database.path().display(),
+        spec.genesis_hash(),
+        spec.name(),
+        spec.chain_id()
+    );
     Ok(())
 }
 

@@ -23,5 +23,11 @@ pub use fork::{Branch, find_branch};
 pub use import::{ImportEnd, import_files};
 
 /// Name and version, as told to peers and clients.
-pub const CLIENT_VERSION: &str =
-    concat!("Portico/v", env!("CARGO_PKG_VERSION"), "/", env!("PORTICO_TARGET"), "/rust", env!("PORTICO_RUSTC"));
+pub const CLIENT_VERSION: &str = concat!(
+    "Portico/v",
+    env!("CARGO_PKG_VERSION"),
+    "/",
+    env!("PORTICO_TARGET"),
+    "/rust",
+    env!("PORTICO_RUSTC")
+);

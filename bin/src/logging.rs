@@ -15,7 +15,14 @@ pub struct LogArgs {
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Form of log lines
-    #[arg(long = "log.format", value_enum, default_value = "text", global = true, env = "PORTICO_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(
+        long = "log.format",
+        value_enum,
+        default_value = "text",
+        global = true,
+        env = "PORTICO_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
     format: LogFormat,
 }
 

@@ -30,19 +30,41 @@ pub struct NodeArgs {
     #[arg(long, env = "PORTICO_HTTP")]
     http: bool,
     /// Address to serve on
-    #[arg(long = "http.addr", env = "PORTICO_HTTP_ADDR", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    #[arg(
+        long = "http.addr",
+        env = "PORTICO_HTTP_ADDR",
+        default_value = "127.0.0.1",
+        value_name = "ADDRESS"
+    )]
     http_addr: std::net::IpAddr,
     /// Port to serve on
     #[arg(long = "http.port", env = "PORTICO_HTTP_PORT", default_value_t = 8545, value_name = "PORT")]
     http_port: u16,
     /// Groups of methods to serve
-    #[arg(long = "http.api", env = "PORTICO_HTTP_API", default_value = "eth,net,web3", value_delimiter = ',', value_name = "NAMES")]
+    #[arg(
+        long = "http.api",
+        env = "PORTICO_HTTP_API",
+        default_value = "eth,net,web3",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
     http_api: Vec<Namespace>,
     /// Origins whose scripts may use the server, * for all
-    #[arg(long = "http.corsdomain", env = "PORTICO_HTTP_CORSDOMAIN", value_delimiter = ',', value_name = "ORIGINS")]
+    #[arg(
+        long = "http.corsdomain",
+        env = "PORTICO_HTTP_CORSDOMAIN",
+        value_delimiter = ',',
+        value_name = "ORIGINS"
+    )]
     http_corsdomain: Vec<String>,
     /// Names under which browsers may reach the server, * for all
-    #[arg(long = "http.vhosts", env = "PORTICO_HTTP_VHOSTS", default_value = "localhost", value_delimiter = ',', value_name = "NAMES")]
+    #[arg(
+        long = "http.vhosts",
+        env = "PORTICO_HTTP_VHOSTS",
+        default_value = "localhost",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
     http_vhosts: Vec<String>,
     /// Serve GraphQL at /graphql of the same port
     #[arg(long, env = "PORTICO_GRAPHQL")]
@@ -57,7 +79,12 @@ pub struct NodeArgs {
     #[arg(long = "rpc.gascap", env = "PORTICO_RPC_GASCAP", default_value_t = 50_000_000, value_name = "GAS")]
     gas_cap: u64,
     /// Seconds that one call works at most
-    #[arg(long = "rpc.evmtimeout", env = "PORTICO_RPC_EVMTIMEOUT", default_value_t = 5, value_name = "SECONDS")]
+    #[arg(
+        long = "rpc.evmtimeout",
+        env = "PORTICO_RPC_EVMTIMEOUT",
+        default_value_t = 5,
+        value_name = "SECONDS"
+    )]
     call_seconds: u64,
 }
 
@@ -74,7 +101,12 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let query = Query::new(database.clone(), spec.clone(), query_settings(args));
-    tracing::info!(chain = spec.name(), chain_id = spec.chain_id(), head = head(&database)?, "{CLIENT_VERSION}");
+    tracing::info!(
+        chain = spec.name(),
+        chain_id = spec.chain_id(),
+        head = head(&database)?,
+        "{CLIENT_VERSION}"
+    );
     runtime.block_on(serve(args, &query, &database, &stop))
 }
 
@@ -101,7 +133,9 @@ fn server_settings(args: &NodeArgs) -> ServerSettings {
 async fn serve(args: &NodeArgs, query: &Query, database: &Arc<Database>, stop: &StopSignal) -> Result<()> {
     let server = if args.http || args.graphql {
         let node = Arc::new(NodeInfo::new(CLIENT_VERSION.to_owned()));
-        let server = portico_server::start(&server_settings(args), query, &node).await.wrap_err("starting the server")?;
+        let server = portico_server::start(&server_settings(args), query, &node)
+            .await
+            .wrap_err("starting the server")?;
         Some(server)
     } else {
         None

@@ -18,7 +18,11 @@ pub(crate) fn serve(address: SocketAddr) -> Result<()> {
     portico_stages::describe_metrics();
     metrics_process::Collector::default().describe();
     describe_gauge!("portico_db_file_bytes", Unit::Bytes, "bytes of the database file that are in use");
-    describe_gauge!("portico_db_free_bytes", Unit::Bytes, "bytes of the database file that are free for reuse");
+    describe_gauge!(
+        "portico_db_free_bytes",
+        Unit::Bytes,
+        "bytes of the database file that are free for reuse"
+    );
     describe_gauge!("portico_db_readers", Unit::Count, "open read transactions");
     describe_gauge!("portico_db_table_bytes", Unit::Bytes, "bytes of a table's pages");
     describe_gauge!("portico_db_table_rows", Unit::Count, "rows of a table, counting duplicates");

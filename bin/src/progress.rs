@@ -77,7 +77,8 @@ impl SyncProgress {
         let Some(line) = &self.line else { return };
         let position = FORWARD.iter().position(|stage| *stage == state.stage).unwrap_or_default() + 1;
         let seconds = state.stage_started.elapsed().as_secs_f64().max(0.001);
-        let mut text = format!("stage {position}/{} {:<14} block {block_number}", FORWARD.len(), state.stage.name());
+        let mut text =
+            format!("stage {position}/{} {:<14} block {block_number}", FORWARD.len(), state.stage.name());
         if let Some(expected) = self.expected.filter(|expected| *expected > 0) {
             text += &format!("  {:.1}%", (block_number.min(expected) as f64 / expected as f64) * 100.0);
         }
@@ -150,7 +151,13 @@ impl PipelineObserver for SyncProgress {
         let seconds = elapsed.as_secs_f64().max(0.001);
         let mgas_per_second = (gas as f64 / seconds / 1e6).round() as u64;
         let log = || {
-            tracing::info!(block_number = head, transactions, mgas_per_second, elapsed_ms = elapsed.as_millis() as u64, "committed");
+            tracing::info!(
+                block_number = head,
+                transactions,
+                mgas_per_second,
+                elapsed_ms = elapsed.as_millis() as u64,
+                "committed"
+            );
         };
         match &self.line {
             Some(line) => line.suspend(log),

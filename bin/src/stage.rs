@@ -129,8 +129,14 @@ fn with_pipeline<T>(
     let stop = stop_on_signals()?;
     let observer = SyncProgress::new(Some(head(&database)?));
     let scratch = args.data_dir().scratch()?;
-    let config =
-        PipelineConfig { database: &database, spec: &spec, settings, stop: &stop, observer: &observer, scratch };
+    let config = PipelineConfig {
+        database: &database,
+        spec: &spec,
+        settings,
+        stop: &stop,
+        observer: &observer,
+        scratch,
+    };
     let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
     let result = work(&database, &mut Pipeline::new(config, &source));
     observer.finish();
@@ -148,7 +154,10 @@ fn run_one(on: &StageOn, to: Option<u64>) -> Result<()> {
         let available = read_checkpoint(&txn, FORWARD[position - 1].name())?;
         let to = to.unwrap_or(available);
         if to > available {
-            bail!("block {to} is not done by stage {} yet, which stands at {available}", FORWARD[position - 1]);
+            bail!(
+                "block {to} is not done by stage {} yet, which stands at {available}",
+                FORWARD[position - 1]
+            );
         }
         let reached = pipeline.run_stage(&txn, stage, to)?;
         txn.commit()?;

@@ -34,14 +34,16 @@ impl Chain {
 
     fn import(&self, datadir: &Path) -> Command {
         // Small batches, so that kills fall before, within and after commits.
-        let mut command = portico(&["import", "--stage.batch-blocks", "4", "--db.growth-step", "1MB", "--chain"]);
+        let mut command =
+            portico(&["import", "--stage.batch-blocks", "4", "--db.growth-step", "1MB", "--chain"]);
         command.arg(&self.genesis).arg("--datadir").arg(datadir).arg(&self.blocks);
         command
     }
 }
 
 fn digest(datadir: &Path) -> String {
-    let output = portico(&["db", "digest", "--datadir"]).arg(datadir).stdout(Stdio::piped()).output().unwrap();
+    let output =
+        portico(&["db", "digest", "--datadir"]).arg(datadir).stdout(Stdio::piped()).output().unwrap();
     assert!(output.status.success(), "the database opens");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -86,6 +88,7 @@ fn killed_imports_resume_to_the_same_database() {
 /// The digest, unless the process was killed before there was a database.
 fn digest_if_open(datadir: &Path) -> Option<String> {
     datadir.join("db/mdbx.dat").exists().then_some(())?;
-    let output = portico(&["db", "digest", "--datadir"]).arg(datadir).stdout(Stdio::piped()).output().unwrap();
+    let output =
+        portico(&["db", "digest", "--datadir"]).arg(datadir).stdout(Stdio::piped()).output().unwrap();
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }

@@ -70,6 +70,7 @@ fn nothing_is_left_of_a_chain_that_was_stopped() {
         }
     });
     assert!(result.is_err());
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["genesis.json"]);
 }

@@ -5,11 +5,13 @@
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use portico_chain::{
-    ChainError, StoredBody, append_bodies, append_transactions, canonical_hash, delete_bodies_above, encode_row,
-    read_body, read_header, read_total_difficulty, tx_number_limit,
+    ChainError, StoredBody, append_bodies, append_transactions, canonical_hash, delete_bodies_above,
+    encode_row, read_body, read_header, read_total_difficulty, tx_number_limit,
 };
 use portico_chainspec::BlockContext;
-use portico_consensus::{Ancestor, BodyView, ConsensusError, OMMER_GENERATIONS_MAX, validate_body, validate_ommers_with};
+use portico_consensus::{
+    Ancestor, BodyView, ConsensusError, OMMER_GENERATIONS_MAX, validate_body, validate_ommers_with,
+};
 use portico_db::RwTxn;
 use rayon::prelude::*;
 

@@ -27,9 +27,7 @@ use self::{
     blocks::{ExecutableBlock, read_blocks},
     check::{Executed, check_and_write},
 };
-use crate::{
-    BlockRange, Counters, Stage, StageContext, StageError, StageId, StageOutput,
-};
+use crate::{BlockRange, Counters, Stage, StageContext, StageError, StageId, StageOutput};
 
 /// Decoded blocks that wait for execution.
 const BLOCKS_AHEAD: usize = 64;
@@ -58,8 +56,9 @@ impl Stage for Execution {
         let mut overlay = Overlay::new(PlainReader::new(txn)?);
         load_block_hashes(txn, range.done, &mut overlay)?;
         let (batch, read, checked) = std::thread::scope(|scope| {
-            let reader = scope.spawn(move || read_blocks(context, txn, range, &ahead));
-            let checker = scope.spawn(move || check_and_write(context, txn, range.done, &executed));
+            let reader = spawn(scope, "exec-read", move || read_blocks(context, txn, range, &ahead));
+            let checker =
+                spawn(scope, "exec-check", move || check_and_write(context, txn, range.done, &executed));
             let batch = execute_batch(context, &mut overlay, range, &blocks, &behind);
             // Both threads end when their channels do.
             drop((blocks, behind));
@@ -81,6 +80,18 @@ impl Stage for Execution {
     fn prune(&mut self, _: &StageContext<'_>, _: &RwTxn<'_>, _: u64) -> Result<(), StageError> {
         Ok(())
     }
+}
+
+/// A thread whose name shows in profilers and in the process list.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> std::thread::ScopedJoinHandle<'scope, T> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, work)
+        .expect("the system has threads")
 }
 
 fn load_block_hashes(
@@ -128,7 +139,9 @@ fn execute_batch(
             break;
         }
         context.progress.at(number, counters);
-        if overlay.bytes() as u64 > context.settings.overlay_bytes || counters.gas > context.settings.batch_gas {
+        if overlay.bytes() as u64 > context.settings.overlay_bytes
+            || counters.gas > context.settings.batch_gas
+        {
             break;
         }
     }

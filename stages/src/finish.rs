@@ -13,7 +13,12 @@ impl Stage for Finish {
         StageId::Finish
     }
 
-    fn forward(&mut self, _: &StageContext<'_>, _: &RwTxn<'_>, range: BlockRange) -> Result<StageOutput, StageError> {
+    fn forward(
+        &mut self,
+        _: &StageContext<'_>,
+        _: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<StageOutput, StageError> {
         Ok(StageOutput::all(range))
     }
 

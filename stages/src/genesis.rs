@@ -1,7 +1,8 @@
 //! Block 0 and its state.
 
 use portico_chain::{
-    ChainIdentity, check_identity, genesis_is_written, insert_genesis, read_identity, record_version, write_identity,
+    ChainIdentity, check_identity, genesis_is_written, insert_genesis, read_identity, record_version,
+    write_identity,
 };
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, RwTxn, models::Account};
@@ -21,7 +22,11 @@ pub fn identity(spec: &ChainSpec) -> ChainIdentity {
 ///
 /// # Errors
 /// [`portico_chain::ChainError::OtherChain`] when the database belongs to another chain.
-pub fn initialize(database: &Database, context: &StageContext<'_>, version: &str) -> Result<bool, StageError> {
+pub fn initialize(
+    database: &Database,
+    context: &StageContext<'_>,
+    version: &str,
+) -> Result<bool, StageError> {
     let txn = database.begin_rw()?;
     if read_identity(&txn)?.is_some() && genesis_is_written(&txn)? {
         check_identity(&txn, identity(context.spec))?;

@@ -4,7 +4,8 @@
 
 use alloy_primitives::{B256, U256};
 use portico_chain::{
-    append_headers, canonical_hash, delete_headers_above, read_header, read_total_difficulty, ChainError, NewHeader,
+    ChainError, NewHeader, append_headers, canonical_hash, delete_headers_above, read_header,
+    read_total_difficulty,
 };
 use portico_consensus::{Parent, total_difficulty, validate_header_with};
 use portico_db::RwTxn;

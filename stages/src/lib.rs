@@ -46,7 +46,9 @@ pub use pipeline::{Pipeline, PipelineConfig, PipelineObserver};
 pub use prune::Prune;
 pub use senders::Senders;
 pub use source::{BlockSource, NoBlocks, SharedSource, SourceBody, SourceHeader, SourceLimit};
-pub use stage::{BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal};
+pub use stage::{
+    BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal,
+};
 pub use storage_hashing::StorageHashing;
 pub use trie::Trie;
 pub use tx_lookup::TxLookup;

@@ -9,10 +9,18 @@ use crate::{BlockRange, StageId, StageOutput};
 /// Describes all metrics of the stages; call once, after a recorder was installed.
 pub fn describe() {
     describe_counter!("portico_stage_blocks_total", Unit::Count, "blocks that a stage has done");
-    describe_counter!("portico_stage_transactions_total", Unit::Count, "transactions that passed through a stage");
+    describe_counter!(
+        "portico_stage_transactions_total",
+        Unit::Count,
+        "transactions that passed through a stage"
+    );
     describe_counter!("portico_stage_gas_total", Unit::Count, "gas that a stage has executed");
     describe_counter!("portico_stage_rows_total", Unit::Count, "rows that a stage has written");
-    describe_histogram!("portico_stage_seconds", Unit::Seconds, "time that a stage took for its part of a cycle");
+    describe_histogram!(
+        "portico_stage_seconds",
+        Unit::Seconds,
+        "time that a stage took for its part of a cycle"
+    );
     describe_gauge!("portico_stage_checkpoint", Unit::Count, "last block that a stage has done");
     describe_gauge!("portico_head_block", Unit::Count, "last block that is done by all stages");
 }

@@ -4,15 +4,37 @@ use crate::StageId::{self, *};
 
 /// Order in which blocks go through the stages.
 pub const FORWARD: [StageId; 13] = [
-    Headers, Bodies, Senders, Execution, AccountHashing, StorageHashing, Trie, History, LogIndex, CallTraceIndex,
-    TxLookup, Prune, Finish,
+    Headers,
+    Bodies,
+    Senders,
+    Execution,
+    AccountHashing,
+    StorageHashing,
+    Trie,
+    History,
+    LogIndex,
+    CallTraceIndex,
+    TxLookup,
+    Prune,
+    Finish,
 ];
 
 /// Order in which blocks are taken back. It is not quite the reverse: the trie is recomputed from the hashed state
 /// as it was, so hashing goes first; and all that reads changes or receipts goes before execution deletes them.
 pub const UNWIND: [StageId; 13] = [
-    Finish, Prune, TxLookup, CallTraceIndex, LogIndex, History, StorageHashing, AccountHashing, Trie, Execution,
-    Senders, Bodies, Headers,
+    Finish,
+    Prune,
+    TxLookup,
+    CallTraceIndex,
+    LogIndex,
+    History,
+    StorageHashing,
+    AccountHashing,
+    Trie,
+    Execution,
+    Senders,
+    Bodies,
+    Headers,
 ];
 
 #[cfg(test)]

@@ -19,14 +19,15 @@ use portico_chainspec::ChainSpec;
 use portico_db::{Database, RwTxn};
 
 use crate::{
-    AccountHashing, Bodies, BlockRange, CallTraceIndex, Execution, Finish, FORWARD, Headers, History,
-    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, Stage, StageContext, StageError, StageId,
-    StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND, metrics,
+    AccountHashing, BlockRange, Bodies, CallTraceIndex, Execution, FORWARD, Finish, Headers, History,
+    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, Stage, StageContext, StageError,
+    StageId, StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND, metrics,
     trie::{check_root, rebuild_trie},
 };
 
 /// Stages whose data can be pruned, in an order in which each still finds what it needs of the others.
-const PRUNABLE: [StageId; 4] = [StageId::History, StageId::LogIndex, StageId::CallTraceIndex, StageId::TxLookup];
+const PRUNABLE: [StageId; 4] =
+    [StageId::History, StageId::LogIndex, StageId::CallTraceIndex, StageId::TxLookup];
 
 /// Watches a pipeline at work: a progress line, a log, a benchmark's table.
 pub trait PipelineObserver: Progress {
@@ -213,9 +214,10 @@ impl<'a> Pipeline<'a> {
             StageId::Headers | StageId::Bodies => {
                 Err(StageError::NotDerived { stage: id, why: "its data come from outside" })
             }
-            StageId::Execution | StageId::Prune | StageId::Finish => {
-                Err(StageError::NotDerived { stage: id, why: "nothing it writes is derived: unwind and run instead" })
-            }
+            StageId::Execution | StageId::Prune | StageId::Finish => Err(StageError::NotDerived {
+                stage: id,
+                why: "nothing it writes is derived: unwind and run instead",
+            }),
         }
     }
 
@@ -247,7 +249,11 @@ impl<'a> Pipeline<'a> {
         let mut to = self.headers_target(&txn, cap)?;
         for id in FORWARD {
             let done = read_checkpoint(&txn, id.name())?;
-            to = if to > done { self.forward(&txn, id, BlockRange { done, to })?.reached } else { to.min(done) };
+            to = if to > done {
+                self.forward(&txn, id, BlockRange { done, to })?.reached
+            } else {
+                to.min(done)
+            };
         }
         if to == before {
             return Ok(Cycle { head: before, advanced: false });
@@ -266,7 +272,12 @@ impl<'a> Pipeline<'a> {
         Ok(cap.map_or(target, |cap| target.min(cap)))
     }
 
-    fn forward(&mut self, txn: &RwTxn<'_>, id: StageId, range: BlockRange) -> Result<StageOutput, StageError> {
+    fn forward(
+        &mut self,
+        txn: &RwTxn<'_>,
+        id: StageId,
+        range: BlockRange,
+    ) -> Result<StageOutput, StageError> {
         let started = Instant::now();
         self.config.observer.stage_started(id, range);
         let context = context(&self.config);

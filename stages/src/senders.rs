@@ -4,17 +4,15 @@
 
 use alloy_primitives::Address;
 use portico_chain::{
-    ChainError, Transaction, append_senders, canonical_hash, decode_row, delete_senders_from, iter_transaction_rows,
-    read_body, read_header, read_total_difficulty, tx_number_limit,
+    ChainError, Transaction, append_senders, canonical_hash, decode_row, delete_senders_from,
+    iter_transaction_rows, read_body, read_header, read_total_difficulty, tx_number_limit,
 };
 use portico_chainspec::Fork;
 use portico_db::{DecodeError, RwTxn};
 use portico_evm::{SignatureRules, recover_sender};
 use rayon::prelude::*;
 
-use crate::{
-    BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput,
-};
+use crate::{BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput};
 
 /// Transactions that are recovered together; their bytes are held in memory.
 const CHUNK_TRANSACTIONS: usize = 1 << 14;
@@ -126,7 +124,8 @@ fn signature_rules(
     let at = |block_number: u64| -> Result<RulesFrom, StageError> {
         let missing = |what| ChainError::Missing { what, block_number };
         let header = read_header(txn, block_number)?.ok_or_else(|| missing("header"))?;
-        let total = read_total_difficulty(txn, block_number - 1)?.ok_or_else(|| missing("total difficulty"))?;
+        let total =
+            read_total_difficulty(txn, block_number - 1)?.ok_or_else(|| missing("total difficulty"))?;
         let fork = context.spec.fork_at(context.spec.block_context(block_number, header.timestamp, total));
         let body = read_body(txn, block_number)?.ok_or_else(|| missing("body"))?;
         let low_s = fork >= Fork::Homestead;
@@ -155,7 +154,8 @@ fn signature_rules(
 fn bad_signature(txn: &RwTxn<'_>, range: BlockRange, tx_number: u64) -> Result<StageError, StageError> {
     let (number, body) = portico_chain::block_of_transaction(txn, tx_number, range.to)?
         .ok_or(ChainError::Missing { what: "body", block_number: range.to })?;
-    let hash = canonical_hash(txn, number)?.ok_or(ChainError::Missing { what: "hash", block_number: number })?;
+    let hash =
+        canonical_hash(txn, number)?.ok_or(ChainError::Missing { what: "hash", block_number: number })?;
     let reason = Box::new(InvalidReason::Signature { tx_index: tx_number - body.first_tx_number });
     Ok(StageError::InvalidBlock { number, hash, reason })
 }

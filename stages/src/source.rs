@@ -67,6 +67,8 @@ impl BlockSource for NoBlocks {
 
     fn bodies(&mut self, blocks: &[(u64, B256)]) -> Result<Vec<SourceBody>, SourceError> {
         let first = blocks.first().map_or(0, |(number, _)| *number);
-        Err(SourceError { message: format!("the body of block {first} is not at hand: there is no source of blocks") })
+        Err(SourceError {
+            message: format!("the body of block {first} is not at hand: there is no source of blocks"),
+        })
     }
 }

@@ -239,9 +239,19 @@ pub trait Stage {
     ) -> Result<StageOutput, StageError>;
 
     /// Takes back the blocks in `range`, so that `range.done` becomes the checkpoint again.
-    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError>;
+    fn unwind(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<(), StageError>;
 
     /// Deletes data that only serves questions about blocks up to and with `block_number`. No answer about later
     /// blocks may change.
-    fn prune(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, block_number: u64) -> Result<(), StageError>;
+    fn prune(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        block_number: u64,
+    ) -> Result<(), StageError>;
 }

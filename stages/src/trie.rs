@@ -8,9 +8,7 @@ use portico_state::{hashed_leaf_count, iter_account_changes, iter_storage_change
 use portico_trie::{ChangedKeys, TrieError, incremental_root, rebuild};
 use rayon::prelude::*;
 
-use crate::{
-    BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput,
-};
+use crate::{BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -34,7 +32,12 @@ impl Stage for Trie {
         Ok(StageOutput { reached: range.to, counters: Counters { rows, ..Counters::default() } })
     }
 
-    fn unwind(&mut self, context: &StageContext<'_>, txn: &RwTxn<'_>, range: BlockRange) -> Result<(), StageError> {
+    fn unwind(
+        &mut self,
+        context: &StageContext<'_>,
+        txn: &RwTxn<'_>,
+        range: BlockRange,
+    ) -> Result<(), StageError> {
         update(context, txn, range, range.done).map(drop)
     }
 

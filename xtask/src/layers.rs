@@ -18,13 +18,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "portico-stages",
         &[
-            "portico-db", "portico-chain", "portico-state", "portico-trie", "portico-chainspec", "portico-consensus",
+            "portico-db",
+            "portico-chain",
+            "portico-state",
+            "portico-trie",
+            "portico-chainspec",
+            "portico-consensus",
             "portico-evm",
         ],
     ),
     (
         "portico-query",
-        &["portico-db", "portico-chain", "portico-state", "portico-chainspec", "portico-consensus", "portico-evm"],
+        &[
+            "portico-db",
+            "portico-chain",
+            "portico-state",
+            "portico-chainspec",
+            "portico-consensus",
+            "portico-evm",
+        ],
     ),
     ("portico-jsonrpc", &["portico-query"]),
     ("portico-graphql", &["portico-query"]),
@@ -33,8 +45,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates that stand above all layers.
 const ABOVE: &[&str] = &[
-    "portico", "portico-generator", "portico-bench-history", "portico-test-support", "portico-tests-sync",
-    "portico-tests-rpc", "xtask",
+    "portico",
+    "portico-generator",
+    "portico-bench-history",
+    "portico-test-support",
+    "portico-tests-sync",
+    "portico-tests-rpc",
+    "xtask",
 ];
 
 /// # Errors
@@ -48,7 +65,8 @@ pub(crate) fn check() -> Result<()> {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().ok_or_else(|| eyre!("cargo metadata lists no packages"))?;
+    let packages =
+        metadata["packages"].as_array().ok_or_else(|| eyre!("cargo metadata lists no packages"))?;
     let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
     let mut faults = Vec::new();
     for package in packages {

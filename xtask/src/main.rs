@@ -62,7 +62,8 @@ fn cargo((name, arguments): Step) -> Result<()> {
 
 /// Licences, advisories and duplicate natives, where cargo-deny is installed; it needs no network for these checks.
 fn deny() -> Result<()> {
-    let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
+    let installed =
+        Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
     if !installed {
         println!("== deny: SKIPPED, cargo-deny is not installed");
         return Ok(());

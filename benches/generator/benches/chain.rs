@@ -17,7 +17,8 @@ fn blocks(bencher: Bencher<'_, '_>) {
         DatabaseState::new(&database, genesis, folder.path())
     })
     .expect("the default configuration is sound");
-    let generate = |generator: &mut Generator<_>| generator.next().expect("there is no end").expect("the plan is valid");
+    let generate =
+        |generator: &mut Generator<_>| generator.next().expect("there is no end").expect("the plan is valid");
     (0..100).for_each(|_| drop(generate(&mut generator)));
     bencher
         .counter(ItemsCount::new(count))

@@ -7,9 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::{
-    EthereumReceipt, Header, TxType, transaction::Recovered,
-};
+use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
 use alloy_evm::{
     EthEvmFactory, Evm, EvmFactory,
     block::BlockExecutor,
@@ -20,7 +18,9 @@ use alloy_evm::{
 };
 use alloy_primitives::{Address, U256};
 use eyre::{Result, ensure, eyre};
-use portico_chain::{BlockParts, iter_transactions, read_block, read_body, read_senders, read_total_difficulty};
+use portico_chain::{
+    BlockParts, iter_transactions, read_block, read_body, read_senders, read_total_difficulty,
+};
 use portico_chainspec::{BlockContext, ChainSpec};
 use portico_db::{Database, RoTxn};
 use portico_evm::{Beneficiary, BlockRules, Receipt, Transaction, block_environment};
@@ -65,9 +65,10 @@ pub(super) fn recover_public_keys(database: &Database) -> Result<Measured> {
         }
         let signed: Vec<_> = transactions.par_iter().map(digest_and_signature).collect::<Result<_>>()?;
         let started = Instant::now();
-        let recovered = signed.par_iter().with_min_len(64).filter(|(digest, signature)| {
-            black_box(SECP256K1.recover_ecdsa(*digest, signature)).is_ok()
-        });
+        let recovered = signed
+            .par_iter()
+            .with_min_len(64)
+            .filter(|(digest, signature)| black_box(SECP256K1.recover_ecdsa(*digest, signature)).is_ok());
         let recovered = recovered.count();
         measured.elapsed += started.elapsed();
         measured.count += signed.len() as u64;
@@ -104,8 +105,10 @@ pub(super) fn run_revm(database: &Database, spec: &ChainSpec) -> Result<Option<M
     let mut first = 1;
     while first <= last {
         let end = last.min(first + PORTION_BLOCKS - 1);
-        let blocks: Vec<PreparedBlock> =
-            (first..=end).into_par_iter().map(|number| PreparedBlock::read(database, spec, number)).collect::<Result<_>>()?;
+        let blocks: Vec<PreparedBlock> = (first..=end)
+            .into_par_iter()
+            .map(|number| PreparedBlock::read(database, spec, number))
+            .collect::<Result<_>>()?;
         for block in &blocks {
             if !matches!(Beneficiary::of(block.rules(spec), block.header())?, Beneficiary::Header) {
                 return Ok(None);
@@ -116,7 +119,11 @@ pub(super) fn run_revm(database: &Database, spec: &ChainSpec) -> Result<Option<M
             measured.count += gas_used;
             let header = block.header();
             let expected = header.gas_used;
-            ensure!(gas_used == expected, "block {}: bare revm uses {gas_used} gas, not {expected}", header.number);
+            ensure!(
+                gas_used == expected,
+                "block {}: bare revm uses {gas_used} gas, not {expected}",
+                header.number
+            );
             state.cache.block_hashes.insert(U256::from(header.number), block.parts.hash);
         }
         first = end + 1;

@@ -69,7 +69,9 @@ impl GenerateArgs {
             end.map(|_| ForkSchedule::passing_through(start, seconds))
         };
         let forks = match self.fork_every {
-            Some(seconds) => passing(seconds).ok_or_else(|| eyre::eyre!("--fork-every {seconds}: too long"))?,
+            Some(seconds) => {
+                passing(seconds).ok_or_else(|| eyre::eyre!("--fork-every {seconds}: too long"))?
+            }
             None => defaults.forks,
         };
         Ok(GeneratorConfig {

@@ -106,7 +106,8 @@ pub fn execute_block<R: StateReader>(
     rules: BlockRules<'_>,
     input: BlockInput<'_>,
 ) -> Result<BlockOutcome, ExecutionError> {
-    let internal = |error: crate::ReadError| ExecutionError::Internal { tx_index: None, reason: Box::new(error) };
+    let internal =
+        |error: crate::ReadError| ExecutionError::Internal { tx_index: None, reason: Box::new(error) };
     record_top_level(overlay, rules, input)?;
     let outcome = if rules.fork() >= Fork::Amsterdam {
         let mut database = BalDatabase::new(&mut *overlay).with_bal_builder();
@@ -171,9 +172,7 @@ where
     for (index, (transaction, sender)) in input.transactions.iter().zip(input.senders).enumerate() {
         at_access_index(*executor.evm_mut().db_mut(), index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, *sender);
-        executor
-            .execute_transaction(recovered)
-            .map_err(|error| ExecutionError::new(error, Some(index)))?;
+        executor.execute_transaction(recovered).map_err(|error| ExecutionError::new(error, Some(index)))?;
     }
     at_access_index(*executor.evm_mut().db_mut(), input.transactions.len() as u64 + 1);
     let result = executor.apply_post_execution_changes().map_err(|error| ExecutionError::new(error, None))?;

@@ -83,11 +83,19 @@ impl EthereumHardforks for BlockRules<'_> {
         if fork == EthereumHardfork::Paris {
             let merged = self.block.merged || !self.pays_rewards;
             let activation_block_number = if merged { 0 } else { u64::MAX };
-            return ForkCondition::TTD { activation_block_number, fork_block: None, total_difficulty: U256::ZERO };
+            return ForkCondition::TTD {
+                activation_block_number,
+                fork_block: None,
+                total_difficulty: U256::ZERO,
+            };
         }
         match ours(fork) {
             Some(fork) if self.spec.is_active(fork, self.block) => {
-                if fork >= Fork::Shanghai { ForkCondition::Timestamp(0) } else { ForkCondition::Block(0) }
+                if fork >= Fork::Shanghai {
+                    ForkCondition::Timestamp(0)
+                } else {
+                    ForkCondition::Block(0)
+                }
             }
             _ => ForkCondition::Never,
         }

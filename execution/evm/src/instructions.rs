@@ -4,7 +4,10 @@
 //! before and after every instruction; wrapping the seven instructions that call, create or destroy costs nothing
 //! on all the others.
 
-use alloy_evm::{Database, EvmEnv, eth::{EthEvm, EthEvmContext}};
+use alloy_evm::{
+    Database, EvmEnv,
+    eth::{EthEvm, EthEvmContext},
+};
 use alloy_primitives::Address;
 use portico_chainspec::Fork;
 use revm::{

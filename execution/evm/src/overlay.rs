@@ -152,11 +152,8 @@ impl<R: StateReader> Overlay<R> {
             })
             .collect();
         storage_changes.sort_unstable_by_key(|change| (change.address, change.slot));
-        let mut traces: Vec<TraceAddress> = self
-            .traces
-            .drain()
-            .map(|(address, (from, to))| TraceAddress { address, from, to })
-            .collect();
+        let mut traces: Vec<TraceAddress> =
+            self.traces.drain().map(|(address, (from, to))| TraceAddress { address, from, to }).collect();
         traces.sort_unstable();
         self.changed_accounts = accounts;
         self.changed_accounts.clear();
@@ -179,7 +176,8 @@ impl<R: StateReader> Overlay<R> {
         let mut new_codes = self.new_codes;
         new_codes.sort_unstable();
         new_codes.dedup();
-        let codes = new_codes.into_iter().map(|hash| (hash, self.codes[&hash].original_byte_slice().to_vec()));
+        let codes =
+            new_codes.into_iter().map(|hash| (hash, self.codes[&hash].original_byte_slice().to_vec()));
         OverlayWrites { codes: codes.collect(), accounts }
     }
 
@@ -295,7 +293,10 @@ impl<R: StateReader> Overlay<R> {
             // EIP-161; before it, revm marks empty accounts as created or as untouched.
             self.set_account(position, None);
             return Ok(());
-        } else if self.accounts[position].current.is_none_or(|known| known.code_hash != account.info.code_hash) {
+        } else if self.accounts[position]
+            .current
+            .is_none_or(|known| known.code_hash != account.info.code_hash)
+        {
             self.keep_code(&account.info);
         }
         self.commit_storage(position, account.storage);
@@ -372,7 +373,12 @@ impl<R: StateReader> Database for Overlay<R> {
         self.load_slot(position, slot)
     }
 
-    fn storage_by_account_id(&mut self, address: Address, id: AccountId, slot: U256) -> Result<U256, ReadError> {
+    fn storage_by_account_id(
+        &mut self,
+        address: Address,
+        id: AccountId,
+        slot: U256,
+    ) -> Result<U256, ReadError> {
         debug_assert_eq!(self.accounts[id.get()].address, address, "ids are positions");
         self.load_slot(id.get(), slot)
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256};
-use portico_db::{DbError, TransactionKind, models::{Account, StorageEntry}};
+use portico_db::{
+    DbError, TransactionKind,
+    models::{Account, StorageEntry},
+};
 use portico_state::{PlainReader, StateAt, StateError};
 use revm::context::DBErrorMarker;
 

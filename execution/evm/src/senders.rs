@@ -31,20 +31,22 @@ pub fn recover_sender(transaction: &Transaction, rules: SignatureRules) -> Optio
     if chain_id.is_some() && chain_id != rules.chain_id {
         return None;
     }
-    if rules.low_s {
-        transaction.recover_signer().ok()
-    } else {
-        transaction.recover_signer_unchecked().ok()
-    }
+    if rules.low_s { transaction.recover_signer().ok() } else { transaction.recover_signer_unchecked().ok() }
 }
 
 /// Recovers the senders of a block's transactions, in parallel.
 ///
 /// # Errors
 /// The lowest transaction with an invalid signature.
-pub fn recover_senders(transactions: &[Transaction], rules: SignatureRules) -> Result<Vec<Address>, SenderError> {
-    let recovered: Vec<Option<Address>> =
-        transactions.par_iter().with_min_len(16).map(|transaction| recover_sender(transaction, rules)).collect();
+pub fn recover_senders(
+    transactions: &[Transaction],
+    rules: SignatureRules,
+) -> Result<Vec<Address>, SenderError> {
+    let recovered: Vec<Option<Address>> = transactions
+        .par_iter()
+        .with_min_len(16)
+        .map(|transaction| recover_sender(transaction, rules))
+        .collect();
     let senders = recovered.into_iter().enumerate();
     senders.map(|(tx_index, sender)| sender.ok_or(SenderError { tx_index })).collect()
 }

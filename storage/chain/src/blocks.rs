@@ -39,7 +39,10 @@ impl BlockParts {
 }
 
 /// Hash of the canonical block at `block_number`.
-pub fn canonical_hash<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<B256>, ChainError> {
+pub fn canonical_hash<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<B256>, ChainError> {
     Ok(txn.get::<tables::CanonicalHeaders>(&block_number)?)
 }
 
@@ -49,17 +52,27 @@ pub fn block_number_of<K: TransactionKind>(txn: &Txn<'_, K>, hash: &B256) -> Res
 }
 
 /// Whether `hash` is on the canonical chain.
-pub fn is_canonical<K: TransactionKind>(txn: &Txn<'_, K>, number: u64, hash: &B256) -> Result<bool, ChainError> {
+pub fn is_canonical<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    number: u64,
+    hash: &B256,
+) -> Result<bool, ChainError> {
     Ok(canonical_hash(txn, number)?.as_ref() == Some(hash))
 }
 
 /// Canonical header at `block_number`.
-pub fn read_header<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<Header>, ChainError> {
+pub fn read_header<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<Header>, ChainError> {
     Ok(txn.get::<tables::Headers>(&block_number)?)
 }
 
 /// Header of a canonical block, by hash.
-pub fn read_header_by_hash<K: TransactionKind>(txn: &Txn<'_, K>, hash: &B256) -> Result<Option<Header>, ChainError> {
+pub fn read_header_by_hash<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    hash: &B256,
+) -> Result<Option<Header>, ChainError> {
     let Some(number) = block_number_of(txn, hash)? else { return Ok(None) };
     if !is_canonical(txn, number, hash)? {
         return Ok(None);
@@ -81,15 +94,22 @@ pub fn last_header_number<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<Option
 }
 
 /// What a canonical block holds besides header and transactions.
-pub fn read_body<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<StoredBody>, ChainError> {
+pub fn read_body<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<StoredBody>, ChainError> {
     Ok(txn.get::<tables::BlockBodies>(&block_number)?)
 }
 
 /// A whole canonical block.
-pub fn read_block<K: TransactionKind>(txn: &Txn<'_, K>, block_number: u64) -> Result<Option<BlockParts>, ChainError> {
+pub fn read_block<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    block_number: u64,
+) -> Result<Option<BlockParts>, ChainError> {
     let Some(hash) = canonical_hash(txn, block_number)? else { return Ok(None) };
     let Some(body) = read_body(txn, block_number)? else { return Ok(None) };
-    let header = read_header(txn, block_number)?.ok_or(ChainError::Missing { what: "header", block_number })?;
+    let header =
+        read_header(txn, block_number)?.ok_or(ChainError::Missing { what: "header", block_number })?;
     let transactions = read_transactions(txn, &body, block_number)?;
     Ok(Some(BlockParts { hash, header, transactions, ommers: body.ommers, withdrawals: body.withdrawals }))
 }

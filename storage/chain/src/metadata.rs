@@ -21,7 +21,8 @@ pub struct ChainIdentity {
 /// The chain that the database was made for; `None` before `init`.
 pub fn read_identity<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<Option<ChainIdentity>, ChainError> {
     let Some(chain_id) = txn.get::<tables::Metadata>(&CHAIN_ID.to_owned())? else { return Ok(None) };
-    let chain_id = chain_id.try_into().map(u64::from_be_bytes).map_err(|_| ChainError::BadMetadata("chain id"))?;
+    let chain_id =
+        chain_id.try_into().map(u64::from_be_bytes).map_err(|_| ChainError::BadMetadata("chain id"))?;
     let genesis_hash = txn
         .get::<tables::Metadata>(&GENESIS_HASH.to_owned())?
         .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
@@ -40,7 +41,10 @@ pub fn write_identity(txn: &RwTxn<'_>, identity: ChainIdentity) -> Result<(), Ch
 ///
 /// # Errors
 /// [`ChainError::OtherChain`], or [`ChainError::NoGenesis`] before `init`.
-pub fn check_identity<K: TransactionKind>(txn: &Txn<'_, K>, expected: ChainIdentity) -> Result<(), ChainError> {
+pub fn check_identity<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    expected: ChainIdentity,
+) -> Result<(), ChainError> {
     let found = read_identity(txn)?.ok_or(ChainError::NoGenesis)?;
     if found == expected {
         return Ok(());

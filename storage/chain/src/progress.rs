@@ -17,7 +17,10 @@ pub fn write_checkpoint(txn: &RwTxn<'_>, stage: &str, block_number: u64) -> Resu
 }
 
 /// Last block whose data of `stage` was pruned; `None` when everything is there.
-pub fn prune_checkpoint<K: TransactionKind>(txn: &Txn<'_, K>, stage: &str) -> Result<Option<u64>, ChainError> {
+pub fn prune_checkpoint<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    stage: &str,
+) -> Result<Option<u64>, ChainError> {
     let checkpoint = txn.get::<tables::PruneCheckpoints>(&stage.to_owned())?;
     Ok(checkpoint.map(|checkpoint| checkpoint.block_number))
 }

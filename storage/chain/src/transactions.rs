@@ -68,16 +68,26 @@ fn collect<T: portico_db::Table<Key = u64>, K: TransactionKind>(
         }
         values.push(value);
     }
-    if values.len() as u64 == body.tx_count { Ok(values) } else { Err(ChainError::Missing { what, block_number }) }
+    if values.len() as u64 == body.tx_count {
+        Ok(values)
+    } else {
+        Err(ChainError::Missing { what, block_number })
+    }
 }
 
 /// One sender by transaction number.
-pub fn read_sender<K: TransactionKind>(txn: &Txn<'_, K>, tx_number: u64) -> Result<Option<Address>, ChainError> {
+pub fn read_sender<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    tx_number: u64,
+) -> Result<Option<Address>, ChainError> {
     Ok(txn.get::<tables::TransactionSenders>(&tx_number)?)
 }
 
 /// One receipt by transaction number.
-pub fn read_receipt<K: TransactionKind>(txn: &Txn<'_, K>, tx_number: u64) -> Result<Option<Receipt>, ChainError> {
+pub fn read_receipt<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    tx_number: u64,
+) -> Result<Option<Receipt>, ChainError> {
     Ok(txn.get::<tables::Receipts>(&tx_number)?)
 }
 
@@ -146,7 +156,11 @@ pub fn delete_senders_from(txn: &RwTxn<'_>, tx_number: u64) -> Result<(), ChainE
 }
 
 /// Appends encoded receipts from `first_tx_number` on; see [`encode_row`].
-pub fn append_receipts(txn: &RwTxn<'_>, first_tx_number: u64, receipts: &[Vec<u8>]) -> Result<(), ChainError> {
+pub fn append_receipts(
+    txn: &RwTxn<'_>,
+    first_tx_number: u64,
+    receipts: &[Vec<u8>],
+) -> Result<(), ChainError> {
     let mut cursor = txn.cursor::<tables::Receipts>()?;
     for (tx_number, receipt) in (first_tx_number..).zip(receipts) {
         cursor.append_bytes(&tx_number.encode(), receipt)?;
@@ -161,7 +175,11 @@ pub fn delete_receipts_from(txn: &RwTxn<'_>, tx_number: u64) -> Result<(), Chain
 }
 
 /// Appends encoded transactions from `first_tx_number` on; see [`encode_row`].
-pub fn append_transactions(txn: &RwTxn<'_>, first_tx_number: u64, rows: &[Vec<u8>]) -> Result<(), ChainError> {
+pub fn append_transactions(
+    txn: &RwTxn<'_>,
+    first_tx_number: u64,
+    rows: &[Vec<u8>],
+) -> Result<(), ChainError> {
     let mut cursor = txn.cursor::<tables::Transactions>()?;
     for (tx_number, row) in (first_tx_number..).zip(rows) {
         cursor.append_bytes(&tx_number.encode(), row)?;
@@ -202,7 +220,8 @@ pub fn block_of_transaction<K: TransactionKind>(
     let (mut low, mut high) = (0, head);
     while low <= high {
         let middle = low + (high - low) / 2;
-        let body = read_body(txn, middle)?.ok_or(ChainError::Missing { what: "body", block_number: middle })?;
+        let body =
+            read_body(txn, middle)?.ok_or(ChainError::Missing { what: "body", block_number: middle })?;
         let numbers = body.tx_numbers();
         if numbers.contains(&tx_number) {
             return Ok(Some((middle, body)));

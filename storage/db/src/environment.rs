@@ -93,7 +93,8 @@ impl Database {
         }
         let lock = if settings.read_only { None } else { Some(lock_for_writing(path)?) };
         let open_error = |source| DbError::Open { path: path.to_owned(), source };
-        let env = libmdbx::Database::<NoWriteMap>::open_with_options(path, options(settings)).map_err(open_error)?;
+        let env = libmdbx::Database::<NoWriteMap>::open_with_options(path, options(settings))
+            .map_err(open_error)?;
         let version = check_schema(&env, path)?;
         let tables = match version {
             Some(_) => open_tables(&env, path)?,

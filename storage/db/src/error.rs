@@ -81,7 +81,9 @@ impl DbError {
     /// Whether the medium or the configured map is full, so that the user can mend it.
     pub fn is_full(&self) -> bool {
         match self {
-            Self::Table { source, .. } | Self::Transaction { source, .. } | Self::Open { source, .. } => is_full(source),
+            Self::Table { source, .. } | Self::Transaction { source, .. } | Self::Open { source, .. } => {
+                is_full(source)
+            }
             Self::Io { source, .. } => source.raw_os_error() == Some(libc::ENOSPC),
             _ => false,
         }
@@ -95,7 +97,9 @@ fn is_full(source: &libmdbx::Error) -> bool {
 
 fn write_hint(source: &libmdbx::Error) -> &'static str {
     match source {
-        libmdbx::Error::MapFull => " (the database reached --db.max-size; raise it; nothing committed is lost)",
+        libmdbx::Error::MapFull => {
+            " (the database reached --db.max-size; raise it; nothing committed is lost)"
+        }
         source if is_full(source) => " (no space left on the device; free some; nothing committed is lost)",
         _ => "",
     }

@@ -82,7 +82,8 @@ impl Collector {
         self.sort();
         let mut runs = Vec::with_capacity(self.runs.len());
         for mut file in std::mem::take(&mut self.runs) {
-            file.rewind().map_err(|error| DbError::io("reading back a sorted run in", &self.folder, error))?;
+            file.rewind()
+                .map_err(|error| DbError::io("reading back a sorted run in", &self.folder, error))?;
             runs.push(BufReader::with_capacity(1 << 20, file));
         }
         let mut rows = SortedRows {

@@ -19,7 +19,8 @@ pub fn schema_markdown() -> String {
         }
         let (key, value) = table.types;
         let duplicates = if table.dup_sort { ", sorted duplicates" } else { "" };
-        write!(page, "\n### `{}`\n\n`{key}` → `{value}`{duplicates}\n\n", table.name).expect("writing to memory");
+        write!(page, "\n### `{}`\n\n`{key}` → `{value}`{duplicates}\n\n", table.name)
+            .expect("writing to memory");
         for line in table.doc.lines() {
             writeln!(page, "{}  ", line.trim()).expect("writing to memory");
         }

@@ -70,8 +70,16 @@ impl TestNode {
     pub fn import(&self, files: &[PathBuf], to: Option<u64>) -> Result<(u64, B256)> {
         let files = BlockFiles::discover(files)?;
         let stop = StopSignal::default();
-        let end =
-            import_files(&self.database, &self.spec, &self.data_dir(), &self.settings, files, to, &stop, &())?;
+        let end = import_files(
+            &self.database,
+            &self.spec,
+            &self.data_dir(),
+            &self.settings,
+            files,
+            to,
+            &stop,
+            &(),
+        )?;
         Ok((end.head, end.hash))
     }
 

@@ -31,7 +31,9 @@ impl Case {
                 short @ 0xc0..=0xf7 => (1, usize::from(short - 0xc0)),
                 long => {
                     let size = usize::from(long - 0xf7);
-                    let len = bytes[position + 1..position + 1 + size].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+                    let len = bytes[position + 1..position + 1 + size]
+                        .iter()
+                        .fold(0, |len, byte| len << 8 | usize::from(*byte));
                     (1 + size, len)
                 }
             };
@@ -95,7 +97,9 @@ fn a_file_with_a_gap() {
 #[test]
 fn blocks_out_of_order() {
     let Some(case) = Case::new() else { return };
-    let bytes = [&case.bytes[..case.block(100).start], &case.bytes[case.block(101)], &case.bytes[case.block(100)]].concat();
+    let bytes =
+        [&case.bytes[..case.block(100).start], &case.bytes[case.block(101)], &case.bytes[case.block(100)]]
+            .concat();
     case.fails("order.rlp", &bytes, 99, &["100", "101"]);
 }
 

@@ -103,7 +103,8 @@ fn forward_then_unwind_is_identity() {
                 chain.forward(&direct, to)
             };
             // Checkpoints of a database at genesis have no rows; after unwinding they say 0.
-            let except: Vec<&str> = if to == 0 { [KEPT, &["StageCheckpoints"]].concat() } else { KEPT.to_vec() };
+            let except: Vec<&str> =
+                if to == 0 { [KEPT, &["StageCheckpoints"]].concat() } else { KEPT.to_vec() };
             assert_same_tables(&format!("unwound to {to}"), &unwound, &expected, &except);
         }
         let again = chain.forward(&node, chain.head);

@@ -23,7 +23,8 @@ fn database() -> (TempDir, Database) {
 fn assert_same_blocks(config: &GeneratorConfig, count: usize) {
     let (folder, database) = database();
     let in_database =
-        Generator::new(config.clone(), |genesis| DatabaseState::new(&database, genesis, folder.path())).unwrap();
+        Generator::new(config.clone(), |genesis| DatabaseState::new(&database, genesis, folder.path()))
+            .unwrap();
     let in_memory =
         Generator::new(config.clone(), |genesis| Ok(InMemoryState::new(config, genesis))).unwrap();
     for (expected, block) in in_memory.zip(in_database).take(count) {

@@ -100,7 +100,11 @@ impl Value for Header {
             ommers_hash: if has(OMMERS) { reader.b256("ommers hash")? } else { EMPTY_OMMER_ROOT_HASH },
             beneficiary: reader.address("beneficiary")?,
             state_root: reader.b256("state root")?,
-            transactions_root: if has(TRANSACTIONS) { reader.b256("transactions root")? } else { EMPTY_ROOT_HASH },
+            transactions_root: if has(TRANSACTIONS) {
+                reader.b256("transactions root")?
+            } else {
+                EMPTY_ROOT_HASH
+            },
             receipts_root: if has(RECEIPTS) { reader.b256("receipts root")? } else { EMPTY_ROOT_HASH },
             logs_bloom: take_bloom(&mut reader)?,
             ..Self::default()
@@ -212,12 +216,8 @@ mod tests {
 
     #[test]
     fn an_empty_header_has_its_golden_bytes() {
-        let bytes = encoded(&Header {
-            number: 1,
-            gas_limit: 5000,
-            state_root: B256::ZERO,
-            ..Default::default()
-        });
+        let bytes =
+            encoded(&Header { number: 1, gas_limit: 5000, state_root: B256::ZERO, ..Default::default() });
         let mut expected = vec![0; 4 + 32 + 20 + 32 + 1];
         expected.extend_from_slice(&[1, 0x88, 0x27, 0, 0, 0]);
         assert_eq!(bytes, expected);

@@ -64,7 +64,8 @@ impl Value for Receipt {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let head = reader.byte("receipt head")?;
-        let tx_type = TxType::try_from(head & 7).map_err(|_| DecodeError::Malformed { what: "receipt type" })?;
+        let tx_type =
+            TxType::try_from(head & 7).map_err(|_| DecodeError::Malformed { what: "receipt type" })?;
         if head >> 4 != 0 {
             return Err(DecodeError::Malformed { what: "receipt head" });
         }
@@ -151,8 +152,12 @@ mod tests {
 
     #[test]
     fn a_plain_transfer_has_its_golden_bytes() {
-        let receipt =
-            EthereumReceipt { tx_type: TxType::Eip1559, success: true, cumulative_gas_used: 21000, logs: vec![] };
+        let receipt = EthereumReceipt {
+            tx_type: TxType::Eip1559,
+            success: true,
+            cumulative_gas_used: 21000,
+            logs: vec![],
+        };
         assert_eq!(encoded(&receipt), [0x0a, 0x88, 0xa4, 0x01, 0]);
     }
 
@@ -164,7 +169,8 @@ mod tests {
             B256::from(alloy_primitives::U256::from(10).pow(alloy_primitives::U256::from(18))).0.into(),
         );
         let logs = vec![Log { address: [7; 20].into(), data }];
-        let receipt = EthereumReceipt { tx_type: TxType::Eip1559, success: true, cumulative_gas_used: 1 << 20, logs };
+        let receipt =
+            EthereumReceipt { tx_type: TxType::Eip1559, success: true, cumulative_gas_used: 1 << 20, logs };
         assert_eq!(encoded(&receipt).len(), 5 + 20 + 1 + 1 + 2 * 22 + 2 + 9);
     }
 }

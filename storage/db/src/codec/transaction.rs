@@ -236,7 +236,11 @@ impl Stored {
             to: if head & CREATE != 0 { TxKind::Create } else { TxKind::Call(reader.address("to")?) },
             value: reader.trimmed("value")?,
             input: take_compressed(reader, "input")?.into(),
-            access_list: if head & ACCESS_LIST != 0 { take_rlp(reader, "access list")? } else { AccessList::default() },
+            access_list: if head & ACCESS_LIST != 0 {
+                take_rlp(reader, "access list")?
+            } else {
+                AccessList::default()
+            },
         })
     }
 
@@ -376,24 +380,57 @@ mod tests {
         let (nonce, gas_limit, chain_id) = (fields.nonce, fields.gas_limit, fields.chain_id.unwrap_or(1));
         match fields.kind {
             0 => {
-                let tx = TxLegacy { chain_id: fields.chain_id, nonce, gas_price: fields.price, gas_limit, to: kind, value, input };
+                let tx = TxLegacy {
+                    chain_id: fields.chain_id,
+                    nonce,
+                    gas_price: fields.price,
+                    gas_limit,
+                    to: kind,
+                    value,
+                    input,
+                };
                 Transaction::Legacy(tx.into_signed(signature))
             }
             1 => {
-                let tx = TxEip2930 { chain_id, nonce, gas_price: fields.price, gas_limit, to: kind, value, access_list, input };
+                let tx = TxEip2930 {
+                    chain_id,
+                    nonce,
+                    gas_price: fields.price,
+                    gas_limit,
+                    to: kind,
+                    value,
+                    access_list,
+                    input,
+                };
                 Transaction::Eip2930(tx.into_signed(signature))
             }
             2 => {
                 let tx = TxEip1559 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas: fields.price, max_priority_fee_per_gas: fields.fee,
-                    to: kind, value, access_list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: fields.price,
+                    max_priority_fee_per_gas: fields.fee,
+                    to: kind,
+                    value,
+                    access_list,
+                    input,
                 };
                 Transaction::Eip1559(tx.into_signed(signature))
             }
             3 => {
                 let tx = TxEip4844 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas: fields.price, max_priority_fee_per_gas: fields.fee,
-                    to, value, access_list, blob_versioned_hashes: storage_keys, max_fee_per_blob_gas: fields.fee, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: fields.price,
+                    max_priority_fee_per_gas: fields.fee,
+                    to,
+                    value,
+                    access_list,
+                    blob_versioned_hashes: storage_keys,
+                    max_fee_per_blob_gas: fields.fee,
+                    input,
                 };
                 Transaction::Eip4844(tx.into_signed(signature))
             }
@@ -401,8 +438,16 @@ mod tests {
                 let authorization = Authorization { chain_id: U256::from(chain_id), address: to, nonce };
                 let list = vec![authorization.into_signed(signature); storage_keys.len()];
                 let tx = TxEip7702 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas: fields.price, max_priority_fee_per_gas: fields.fee,
-                    to, value, access_list, authorization_list: list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: fields.price,
+                    max_priority_fee_per_gas: fields.fee,
+                    to,
+                    value,
+                    access_list,
+                    authorization_list: list,
+                    input,
                 };
                 Transaction::Eip7702(tx.into_signed(signature))
             }

@@ -128,7 +128,10 @@ mod tests {
             out
         };
         assert_eq!(bytes(Account::default()), [0]);
-        assert_eq!(bytes(Account { nonce: 3, balance: U256::from(256), ..Default::default() }), [0x42, 3, 1, 0]);
+        assert_eq!(
+            bytes(Account { nonce: 3, balance: U256::from(256), ..Default::default() }),
+            [0x42, 3, 1, 0]
+        );
         let code = Account { nonce: 0, balance: U256::ZERO, code_hash: B256::repeat_byte(7) };
         assert_eq!(bytes(code)[..2], [0x80, 7]);
     }

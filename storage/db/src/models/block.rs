@@ -70,7 +70,8 @@ impl Value for StoredBody {
         }
         let head = reader.byte("body head")?;
         let ommers = if head & HAS_OMMERS != 0 {
-            alloy_rlp::decode_exact(reader.bytes("ommers")?).map_err(|_| DecodeError::Malformed { what: "ommers" })?
+            alloy_rlp::decode_exact(reader.bytes("ommers")?)
+                .map_err(|_| DecodeError::Malformed { what: "ommers" })?
         } else {
             Vec::new()
         };
@@ -93,7 +94,6 @@ fn take_withdrawals(reader: &mut Reader<'_>) -> Result<Vec<Withdrawal>, DecodeEr
     });
     withdrawals.collect()
 }
-
 
 #[cfg(test)]
 mod tests {

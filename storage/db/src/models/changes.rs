@@ -99,7 +99,9 @@ impl ChangeChunks for AccountChangeSet {
     fn len_max(_: Option<&AccountChange>, change: &AccountChange) -> usize {
         match change.before {
             None => 21,
-            Some(account) => 21 + 1 + 10 + account.balance.byte_len() + if account.has_code() { 32 } else { 0 },
+            Some(account) => {
+                21 + 1 + 10 + account.balance.byte_len() + if account.has_code() { 32 } else { 0 }
+            }
         }
     }
 
@@ -193,7 +195,11 @@ impl Value for StorageChangeSet {
                 if slot.len() > 32 {
                     return Err(DecodeError::Malformed { what: "changed slot" });
                 }
-                changes.push(StorageChange { address, slot: B256::left_padding_from(slot), before: U256::ZERO });
+                changes.push(StorageChange {
+                    address,
+                    slot: B256::left_padding_from(slot),
+                    before: U256::ZERO,
+                });
             }
             let lengths = reader.take(count, "change lengths")?;
             for (change, len) in changes[first..].iter_mut().zip(lengths) {

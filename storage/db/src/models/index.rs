@@ -67,7 +67,10 @@ fn take_varints(mut reader: Reader<'_>) -> Result<Vec<u64>, DecodeError> {
     while !reader.is_empty() {
         let distance = reader.varint("shard block")?;
         let repeats = distance == 0 && !blocks.is_empty();
-        last = last.checked_add(distance).filter(|_| !repeats).ok_or(DecodeError::Malformed { what: "shard block" })?;
+        last = last
+            .checked_add(distance)
+            .filter(|_| !repeats)
+            .ok_or(DecodeError::Malformed { what: "shard block" })?;
         blocks.push(last);
     }
     Ok(blocks)

@@ -12,7 +12,8 @@ mod trie;
 pub use account::{Account, StorageEntry};
 pub use block::{Receipt, StoredBody, Transaction};
 pub use changes::{
-    AccountChange, AccountChangeSet, ChangeChunks, StorageChange, StorageChangeSet, TraceAddress, TraceAddressSet,
+    AccountChange, AccountChangeSet, ChangeChunks, StorageChange, StorageChangeSet, TraceAddress,
+    TraceAddressSet,
 };
 pub use history::{HistoryChunk, HistoryChunkBuilder, MAX_CHUNK_BYTES, StoredChunk};
 pub use index::{BlockSet, SHARD_BLOCKS};

@@ -73,7 +73,8 @@ impl Value for BranchNode {
         if tree & !state != 0 || hash & !state != 0 {
             return Err(DecodeError::Malformed { what: "branch mask" });
         }
-        let hashes = (0..hash.count_ones()).map(|_| reader.b256("branch hash")).collect::<Result<Vec<_>, _>>()?;
+        let hashes =
+            (0..hash.count_ones()).map(|_| reader.b256("branch hash")).collect::<Result<Vec<_>, _>>()?;
         let root_hash = if reader.is_empty() { None } else { Some(reader.b256("branch root")?) };
         reader.finish("branch node")?;
         Ok(Self { state_mask, tree_mask, hash_mask, hashes: Arc::new(hashes), root_hash })
