@@ -82,7 +82,7 @@ fn fail(error: &eyre::Report) -> ExitCode {
     for cause in error.chain() {
         let cause = cause.to_string();
         // Errors that pass their source's text on would say it twice.
-        if !message.ends_with(&cause) {
+        if !message.contains(&cause) {
             message.push_str(if message.is_empty() { "" } else { ": " });
             message.push_str(&cause);
         }

@@ -219,8 +219,14 @@ pub fn import_files(
         keep_side_blocks(database, branch.ancestor, branch.head)?;
         pipeline.unwind(branch.ancestor)?;
     }
-    let run = pipeline.run(to);
-    let head = run.map_err(|error| name_file(error, &source.borrow()))?;
+    let head = match pipeline.run(to) {
+        Ok(head) => head,
+        Err(StageError::Stopped) => {
+            let head = head(database)?;
+            bail!("stopped on request at block {head}: the same command goes on from there");
+        }
+        Err(error) => return Err(name_file(error, &source.borrow())),
+    };
     let hash = canonical_hash(&database.begin_ro()?, head)?.unwrap_or_default();
     Ok(ImportEnd { head, hash })
 }

@@ -36,8 +36,8 @@ enum LogFormat {
 
 pub(crate) fn init(args: &LogArgs) -> eyre::Result<()> {
     let level = match (args.quiet, args.verbose) {
-        (true, _) => "warn",
-        (false, 0) => "info,libmdbx=warn",
+        (true, _) => "warn,libmdbx=off",
+        (false, 0) => "info,libmdbx=off",
         (false, 1) => "debug",
         (false, _) => "trace",
     };

@@ -27,7 +27,7 @@ use rayon::prelude::*;
 use std::{collections::VecDeque, error::Error, path::Path, sync::Arc};
 
 /// Blocks that one transaction goes over.
-const BLOCKS_PER_COMMIT: u64 = 250;
+const BLOCKS_PER_COMMIT: u64 = 1000;
 /// How far back `BLOCKHASH` sees.
 const BLOCK_HASHES: usize = 256;
 
@@ -38,7 +38,7 @@ const BLOCK_HASHES: usize = 256;
 pub fn open_state_database(folder: &Path) -> Result<Database, DbError> {
     let settings = DatabaseSettings {
         sync_mode: SyncMode::Bulk,
-        dirty_bytes_max: 1 << 30,
+        dirty_bytes_max: 2 << 30,
         ..DatabaseSettings::default()
     };
     Database::open(folder, &settings)

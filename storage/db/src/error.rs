@@ -100,6 +100,8 @@ fn write_hint(source: &libmdbx::Error) -> &'static str {
         libmdbx::Error::MapFull => {
             " (the database reached --db.max-size; raise it; nothing committed is lost)"
         }
+        // A write that the device took only a part of.
+        libmdbx::Error::Io => " (the device is full or failing; nothing committed is lost)",
         source if is_full(source) => " (no space left on the device; free some; nothing committed is lost)",
         _ => "",
     }

@@ -52,7 +52,7 @@ fn blocks_of_all_forks_are_those_made_in_memory() {
 #[test]
 fn blocks_after_a_commit_are_those_made_in_memory() {
     let config = GeneratorConfig { genesis_users: 20, tokens: 2, transactions_per_block: 2, ..config() };
-    assert_same_blocks(&config, 260);
+    assert_same_blocks(&config, 1005);
 }
 
 /// The same block as in `chain_is_pinned`, also when transactions come that may not be in it.
