@@ -1,11 +1,13 @@
 //! What must hold for all stages together, table by table: pieces equal one go, unwinding is identity, and a batch
 //! that fails leaves nothing.
 
-use std::{cell::RefCell, path::PathBuf, rc::Rc};
+use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::OnceLock};
 
 use portico_db::TableDigest;
+use portico_generator::{ForkSchedule, GeneratorConfig, Mix};
 use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StopSignal};
 use portico_test_support::{TestNode, assert_same_tables, fixture};
+use tempfile::TempDir;
 
 /// Rows that unwinding keeps on purpose: code, which other accounts may share.
 const KEPT: &[&str] = &["Bytecodes"];
@@ -30,7 +32,31 @@ impl Chain {
             Self::find("devp2p/hive-pow-chain", "genesis.json", "halfchain.rlp", 999),
             Self::find("execution-apis/chain-54-osaka-bpo", "genesis.json", "chain.rlp", 54),
         ];
-        chains.into_iter().flatten().collect()
+        chains.into_iter().flatten().chain([Self::generated()]).collect()
+    }
+
+    /// A chain of our own with transactions of every kind, passing through the forks from Paris on.
+    fn generated() -> Self {
+        static FOLDER: OnceLock<TempDir> = OnceLock::new();
+        let folder = FOLDER.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let defaults = GeneratorConfig::default();
+            let config = GeneratorConfig {
+                genesis_users: 300,
+                tokens: 16,
+                transactions_per_block: 60,
+                mix: Mix { staking: 12, ..Mix::default() },
+                forks: ForkSchedule::passing_through(defaults.genesis_timestamp, 40),
+                ..defaults
+            };
+            portico::generate_chain(&config, 40, folder.path(), &StopSignal::default(), &mut |_| {}).unwrap();
+            folder
+        });
+        Self {
+            genesis: folder.path().join("genesis.json"),
+            blocks: folder.path().join("chain.rlp"),
+            head: 40,
+        }
     }
 
     fn node(&self) -> TestNode {
