@@ -255,7 +255,7 @@ impl<'a> Pipeline<'a> {
                 to.min(done)
             };
         }
-        if to == before {
+        if to <= before {
             return Ok(Cycle { head: before, advanced: false });
         }
         metrics::observe("Commit", || txn.commit())?;

@@ -157,6 +157,9 @@ fn an_empty_range_changes_nothing() {
         let before = chain.forward(&node, chain.head);
         let after = chain.forward(&node, chain.head);
         assert_same_tables("import of what is there", &after, &before, &[]);
+        let below = node.import(std::slice::from_ref(&chain.blocks), Some(chain.head / 2)).unwrap();
+        assert_eq!(below.0, chain.head, "the head stays where it is");
+        assert_same_tables("import up to a block below the head", &node.digests().unwrap(), &before, &[]);
         assert_same_tables("unwind to the head", &unwind(&node, chain.head), &before, &[]);
     }
 }
