@@ -6,7 +6,7 @@ HTTP_PORT    ?= 8545
 METRICS_PORT ?= 9001
 PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 
-.PHONY: run test build tools sample check fmt clippy docs crash schema clean-sample
+.PHONY: run test build tools sample crash bench mix schema clean-sample
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -35,6 +35,10 @@ crash: tools
 bench: build
 	@test -f "$(SAMPLE)/20k/chain.rlp" || "$(PORTICO)" bench generate --blocks 20000 --out "$(SAMPLE)/20k"
 	"$(PORTICO)" bench import --chain "$(SAMPLE)/20k/genesis.json" "$(SAMPLE)/20k/chain.rlp"
+
+## Print the generator's gas and size by kind of transaction, for tuning its mix (slow, asserts nothing)
+mix: tools
+	BLOCKS=$${BLOCKS:-100} cargo test -p portico-generator --test chain -- --ignored --nocapture report
 
 ## Refresh docs/schema.md
 schema:

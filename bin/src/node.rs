@@ -78,7 +78,7 @@ pub struct NodeArgs {
     /// Gas that one eth_call executes at most
     #[arg(long = "rpc.gascap", env = "PORTICO_RPC_GASCAP", default_value_t = 50_000_000, value_name = "GAS")]
     gas_cap: u64,
-    /// Seconds that one call works at most
+    /// Seconds that one read works at most; a running eth_call is bounded by --rpc.gascap only
     #[arg(
         long = "rpc.evmtimeout",
         env = "PORTICO_RPC_EVMTIMEOUT",

@@ -218,7 +218,7 @@ impl portico_generator::ChainState for Forgetful {
 
 /// Gas and outcome by kind: `cargo test -p portico-generator --test chain -- --ignored --nocapture report`.
 #[test]
-#[ignore = "prints a table; for tuning the mix"]
+#[ignore = "prints a table and asserts nothing; `make mix` runs it"]
 fn report() {
     let config = GeneratorConfig::default();
     let blocks: usize = std::env::var("BLOCKS").map_or(20, |count| count.parse().unwrap());

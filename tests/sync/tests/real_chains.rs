@@ -1,4 +1,4 @@
-//! Real and published chains end at their real heads, with every state root checked on the way.
+//! Real and published chains end at their real heads, with the state root checked at the end of each batch.
 
 use portico_test_support::{TestNode, fixture};
 
