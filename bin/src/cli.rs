@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench, config, db, export, import, init,
+    bench, config, db, evm, export, import, init,
     logging::{self, LogArgs},
     node, stage,
 };
@@ -36,6 +36,9 @@ enum Command {
     /// Look into the database
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Run the public consensus tests, and single executions by hand
+    #[command(subcommand)]
+    Evm(evm::EvmCommand),
     /// Make heavy chains and measure their import
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(&args),
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
+        Command::Evm(command) => evm::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Config(args) => config::run(&args),
     };

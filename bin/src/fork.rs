@@ -1,39 +1,10 @@
 //! Files that hold another branch than the database.
 
-use alloy_primitives::{B256, U256};
 use eyre::Result;
 use portico_chain::{canonical_hash, read_checkpoint, read_total_difficulty};
 use portico_db::Database;
 use portico_files::BlockFiles;
-use portico_stages::StageId;
-
-/// A branch in files that leaves the database's chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Branch {
-    /// Last block that both have.
-    pub ancestor: u64,
-    /// Last block of the branch.
-    pub tip: u64,
-    /// Hash of that block.
-    pub tip_hash: B256,
-    /// Total difficulty of the branch.
-    pub total_difficulty: U256,
-    /// Total difficulty of the database's chain.
-    pub canonical_total_difficulty: U256,
-    /// Head of the database's chain.
-    pub head: u64,
-}
-
-impl Branch {
-    /// Whether the branch is to become the chain: it is heavier, or, where difficulty no longer counts, longer.
-    pub fn wins(&self) -> bool {
-        match self.total_difficulty.cmp(&self.canonical_total_difficulty) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => self.tip > self.head,
-            std::cmp::Ordering::Less => false,
-        }
-    }
-}
+use portico_stages::{Branch, StageId};
 
 /// The branch that `files` hold, when one of their blocks up to the head is not the database's.
 ///
@@ -60,9 +31,8 @@ fn scan(database: &Database, files: &BlockFiles, head: u64) -> Result<Option<Bra
         blocks.skip_to(number.saturating_add(1));
         match &mut branch {
             Some(branch) => {
-                branch.tip = number;
-                branch.tip_hash = block.hash;
-                branch.total_difficulty = branch.total_difficulty.saturating_add(block.header.difficulty);
+                let total = branch.total_difficulty().saturating_add(block.header.difficulty);
+                branch.total_difficulties.push(total);
             }
             None => {
                 if number > head {
@@ -79,9 +49,7 @@ fn scan(database: &Database, files: &BlockFiles, head: u64) -> Result<Option<Bra
                 let before = difficulty_at(number - 1)?.unwrap_or_default();
                 branch = Some(Branch {
                     ancestor: number - 1,
-                    tip: number,
-                    tip_hash: block.hash,
-                    total_difficulty: before.saturating_add(block.header.difficulty),
+                    total_difficulties: vec![before.saturating_add(block.header.difficulty)],
                     canonical_total_difficulty: difficulty_at(head)?.unwrap_or_default(),
                     head,
                 });

@@ -5,13 +5,13 @@ use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 use alloy_primitives::B256;
 use clap::Args;
 use eyre::{Result, bail};
-use portico_chain::{canonical_hash, read_block, read_checkpoint, write_side_block};
+use portico_chain::{canonical_hash, read_checkpoint};
 use portico_chainspec::ChainSpec;
 use portico_consensus::HeaderChecks;
 use portico_db::{Database, SyncMode};
 use portico_files::BlockFiles;
 use portico_stages::{
-    Pipeline, PipelineConfig, PipelineObserver, SharedSource, StageError, StageId, StageSettings, StopSignal,
+    Branch, Pipeline, PipelineConfig, PipelineObserver, SharedSource, StageError, StageId, StageSettings, StopSignal,
 };
 
 use crate::{
@@ -201,23 +201,10 @@ pub fn import_files(
     let config = PipelineConfig { database, spec, settings, stop, observer, scratch: data_dir.scratch()? };
     let mut pipeline = Pipeline::new(config, &shared);
     if let Some(branch) = branch {
-        if !branch.wins() {
-            bail!(
-                "the files hold a branch from block {} to {} with total difficulty {}; the database's chain has {} and stays",
-                branch.ancestor + 1,
-                branch.tip,
-                branch.total_difficulty,
-                branch.canonical_total_difficulty
-            );
-        }
-        tracing::info!(
-            ancestor = branch.ancestor,
-            old_head = branch.head,
-            new_head = branch.tip,
-            "reorganisation"
-        );
-        keep_side_blocks(database, branch.ancestor, branch.head)?;
-        pipeline.unwind(branch.ancestor)?;
+        change_over(&mut pipeline, branch, to).map_err(|error| match error.downcast::<StageError>() {
+            Ok(error) => name_file(error, database, &source.borrow()),
+            Err(other) => other,
+        })?;
     }
     let head = match pipeline.run(to) {
         Ok(head) => head,
@@ -225,26 +212,39 @@ pub fn import_files(
             let head = head(database)?;
             bail!("stopped on request at block {head}: the same command goes on from there");
         }
-        Err(error) => return Err(name_file(error, &source.borrow())),
+        Err(error) => return Err(name_file(error, database, &source.borrow())),
     };
     let hash = canonical_hash(&database.begin_ro()?, head)?.unwrap_or_default();
     Ok(ImportEnd { head, hash })
 }
 
-fn keep_side_blocks(database: &Database, ancestor: u64, head: u64) -> Result<()> {
-    let txn = database.begin_rw()?;
-    for number in ancestor + 1..=head {
-        if let Some(block) = read_block(&txn, number)? {
-            write_side_block(&txn, block)?;
-        }
+/// Makes a branch the chain if it wins.
+fn change_over(pipeline: &mut Pipeline<'_>, mut branch: Branch, to: Option<u64>) -> Result<()> {
+    if let Some(to) = to {
+        branch.cut_behind(to);
     }
-    Ok(txn.commit()?)
+    if !branch.wins() {
+        bail!(
+            "the files hold a branch from block {} to {} with total difficulty {}; the database's chain has {} and stays",
+            branch.ancestor + 1,
+            branch.tip(),
+            branch.total_difficulty(),
+            branch.canonical_total_difficulty
+        );
+    }
+    let (ancestor, old_head, new_head) = (branch.ancestor, branch.head, branch.tip());
+    tracing::info!(ancestor, old_head, new_head, "reorganisation");
+    branch.change_over(pipeline)?;
+    Ok(())
 }
 
-fn name_file(error: StageError, source: &FileSource) -> eyre::Report {
+fn name_file(error: StageError, database: &Database, source: &FileSource) -> eyre::Report {
     let StageError::InvalidBlock { number, .. } = &error else { return error.into() };
     let file = source.file_of(*number).map(|path| format!("{}: ", path.display())).unwrap_or_default();
-    eyre::eyre!("{file}{error}; the database stands at block {}", number - 1)
+    match head(database) {
+        Ok(head) => eyre::eyre!("{file}{error}; the database stands at block {head}"),
+        Err(_) => eyre::eyre!("{file}{error}"),
+    }
 }
 
 /// What each stage took, memory and the size of the file.

@@ -5,6 +5,7 @@ pub mod cli;
 mod config;
 mod datadir;
 mod db;
+mod evm;
 mod export;
 mod file_source;
 mod fork;
@@ -19,7 +20,7 @@ mod stage;
 pub use bench::{GeneratedChain, generate_chain};
 pub use datadir::{DataDir, DatabaseArgs, DatabaseTuning};
 pub use file_source::FileSource;
-pub use fork::{Branch, find_branch};
+pub use fork::find_branch;
 pub use import::{ImportEnd, import_files};
 
 /// Name and version, as told to peers and clients.

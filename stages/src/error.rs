@@ -18,6 +18,16 @@ pub enum StageError {
         /// The rule.
         reason: Box<InvalidReason>,
     },
+    /// The block that a block names as its parent is neither on the chain nor kept beside it.
+    #[error("the parent {parent_hash} of block {number} ({hash}) is unknown")]
+    UnknownParent {
+        /// Block number.
+        number: u64,
+        /// Block hash.
+        hash: B256,
+        /// What it says its parent is.
+        parent_hash: B256,
+    },
     /// The source of blocks failed.
     #[error(transparent)]
     Source(#[from] SourceError),

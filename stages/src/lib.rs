@@ -10,6 +10,7 @@
 
 mod account_hashing;
 mod bodies;
+mod branch;
 mod call_trace_index;
 mod error;
 mod execution;
@@ -27,11 +28,13 @@ mod sorted_work;
 mod source;
 mod stage;
 mod storage_hashing;
+mod tree;
 mod trie;
 mod tx_lookup;
 
 pub use account_hashing::AccountHashing;
 pub use bodies::Bodies;
+pub use branch::Branch;
 pub use call_trace_index::CallTraceIndex;
 pub use error::{InvalidReason, SourceError, StageError};
 pub use execution::{Execution, write_overlay};
@@ -50,5 +53,6 @@ pub use stage::{
     BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal,
 };
 pub use storage_hashing::StorageHashing;
+pub use tree::{BlockTree, Inserted};
 pub use trie::Trie;
 pub use tx_lookup::TxLookup;

@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_chain::{prune_checkpoint, read_checkpoint, write_checkpoint, write_prune_checkpoint};
+use portico_chain::{
+    prune_checkpoint, read_block, read_checkpoint, write_checkpoint, write_prune_checkpoint, write_side_block,
+};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, RwTxn};
 
@@ -48,6 +50,7 @@ pub trait PipelineObserver: Progress {
 impl PipelineObserver for () {}
 
 /// What a pipeline works with.
+#[derive(Clone)]
 pub struct PipelineConfig<'a> {
     /// The database; the pipeline is its only writer while it runs.
     pub database: &'a Database,
@@ -137,6 +140,44 @@ impl<'a> Pipeline<'a> {
             self.unwind_stage(txn, id, to)?;
         }
         Ok(())
+    }
+
+    /// Changes over to the branch that leaves the chain behind block `ancestor` and that the source has up to block
+    /// `to`; gives the new head. The blocks that lose are kept as side blocks. All of it is one transaction: either
+    /// the whole branch is good, or nothing has changed.
+    ///
+    /// # Errors
+    /// [`StageError::InvalidBlock`] for the first bad block of the branch; [`StageError::UnwindTooDeep`] when changes
+    /// are not kept back to the ancestor.
+    pub fn reorganize(&mut self, ancestor: u64, to: u64) -> Result<u64, StageError> {
+        let batch = self.config.settings.batch_blocks;
+        match self.reorganize_by(ancestor, to, batch) {
+            // Only a batch's last root is looked at: find the block.
+            Err(error) if names_batch(&error) && to > ancestor + 1 => self.reorganize_by(ancestor, to, 1),
+            result => result,
+        }
+    }
+
+    fn reorganize_by(&mut self, ancestor: u64, to: u64, batch: u64) -> Result<u64, StageError> {
+        let started = Instant::now();
+        let txn = self.config.database.begin_rw()?;
+        let old_head = read_checkpoint(&txn, StageId::Finish.name())?;
+        for number in ancestor + 1..=old_head {
+            if let Some(block) = read_block(&txn, number)? {
+                write_side_block(&txn, block)?;
+            }
+        }
+        self.unwind_within(&txn, ancestor)?;
+        let mut head = ancestor;
+        while head < to {
+            self.config.stop.check()?;
+            match self.advance(&txn, Some(to.min(head + batch)))? {
+                Cycle { advanced: false, .. } => break,
+                Cycle { head: reached, .. } => head = reached,
+            }
+        }
+        self.commit(txn, head, started)?;
+        Ok(head)
     }
 
     /// Takes one stage back; the caller keeps the order.
@@ -245,12 +286,21 @@ impl<'a> Pipeline<'a> {
     fn cycle(&mut self, cap: Option<u64>) -> Result<Cycle, StageError> {
         let started = Instant::now();
         let txn = self.config.database.begin_rw()?;
-        let before = read_checkpoint(&txn, StageId::Finish.name())?;
-        let mut to = self.headers_target(&txn, cap)?;
+        let cycle = self.advance(&txn, cap)?;
+        if cycle.advanced {
+            self.commit(txn, cycle.head, started)?;
+        }
+        Ok(cycle)
+    }
+
+    /// One batch through all stages.
+    fn advance(&mut self, txn: &RwTxn<'_>, cap: Option<u64>) -> Result<Cycle, StageError> {
+        let before = read_checkpoint(txn, StageId::Finish.name())?;
+        let mut to = self.headers_target(txn, cap)?;
         for id in FORWARD {
-            let done = read_checkpoint(&txn, id.name())?;
+            let done = read_checkpoint(txn, id.name())?;
             to = if to > done {
-                self.forward(&txn, id, BlockRange { done, to })?.reached
+                self.forward(txn, id, BlockRange { done, to })?.reached
             } else {
                 to.min(done)
             };
@@ -258,10 +308,14 @@ impl<'a> Pipeline<'a> {
         if to <= before {
             return Ok(Cycle { head: before, advanced: false });
         }
-        metrics::observe("Commit", || txn.commit())?;
-        metrics::head(to);
-        self.config.observer.committed(to, started.elapsed());
         Ok(Cycle { head: to, advanced: true })
+    }
+
+    fn commit(&self, txn: RwTxn<'_>, head: u64, started: Instant) -> Result<(), StageError> {
+        metrics::observe("Commit", || txn.commit())?;
+        metrics::head(head);
+        self.config.observer.committed(head, started.elapsed());
+        Ok(())
     }
 
     /// How far Headers may go: only on when every stage has done what is there.
@@ -301,9 +355,7 @@ impl<'a> Pipeline<'a> {
             if head + 1 >= bad {
                 return Ok(error);
             }
-            let names_batch = matches!(&error, StageError::InvalidBlock { reason, .. }
-                if matches!(**reason, InvalidReason::StateRoot { .. }));
-            let to = if names_batch { head + (bad - head) / 2 } else { bad - 1 };
+            let to = if names_batch(&error) { head + (bad - head) / 2 } else { bad - 1 };
             self.config.observer.retrying(to, &error);
             match self.cycle(Some(to)) {
                 Ok(Cycle { advanced: true, .. }) => {}
@@ -316,6 +368,12 @@ impl<'a> Pipeline<'a> {
             }
         }
     }
+}
+
+/// Whether the error is about the last of a batch of blocks of which any may be at fault.
+fn names_batch(error: &StageError) -> bool {
+    matches!(error, StageError::InvalidBlock { reason, .. }
+        if matches!(**reason, InvalidReason::StateRoot { .. }))
 }
 
 fn context<'a>(config: &'a PipelineConfig<'_>) -> StageContext<'a> {

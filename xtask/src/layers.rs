@@ -51,6 +51,7 @@ const ABOVE: &[&str] = &[
     "portico-test-support",
     "portico-tests-sync",
     "portico-tests-rpc",
+    "portico-spec",
     "xtask",
 ];
 

@@ -239,6 +239,14 @@ pub fn read_side_block<K: TransactionKind>(
     Ok(txn.get::<tables::SideBlocks>(&BlockHashKey { number, hash })?)
 }
 
+/// Forgets a block that was kept beside the chain.
+pub fn delete_side_block(txn: &RwTxn<'_>, number: u64, hash: B256) -> Result<(), ChainError> {
+    if txn.delete::<tables::SideBlocks>(&BlockHashKey { number, hash })? && !is_canonical(txn, number, &hash)? {
+        txn.delete::<tables::HeaderNumbers>(&hash)?;
+    }
+    Ok(())
+}
+
 /// Keeps the RLP of a canonical block's access list (EIP-7928).
 pub fn write_access_list(txn: &RwTxn<'_>, block_number: u64, rlp: &[u8]) -> Result<(), ChainError> {
     Ok(txn.put_bytes::<tables::BlockAccessLists>(&Key::encode(&block_number), rlp)?)

@@ -245,12 +245,19 @@ fn create_tables(
         let flags = if info.dup_sort { TableFlags::DUP_SORT } else { TableFlags::empty() };
         let table = txn.create_table(Some(info.name), flags).map_err(error)?;
         if info.name == tables::Metadata::NAME {
-            txn.put(&table, SCHEMA_KEY, SCHEMA_VERSION.to_be_bytes(), WriteFlags::UPSERT).map_err(error)?;
+            write_schema_version(&txn, &table).map_err(error)?;
         }
         txn.prime_for_permaopen(table);
     }
     let (_, handles) = txn.commit_and_rebind_open_dbs().map_err(error)?;
     Ok(handles.into_iter().map(keep_open).collect())
+}
+
+pub(crate) fn write_schema_version(
+    txn: &libmdbx::Transaction<'_, libmdbx::RW, NoWriteMap>,
+    metadata: &libmdbx::Table<'_>,
+) -> Result<(), libmdbx::Error> {
+    txn.put(metadata, SCHEMA_KEY, SCHEMA_VERSION.to_be_bytes(), WriteFlags::UPSERT)
 }
 
 fn open_tables(

@@ -154,6 +154,15 @@ impl RwTxn<'_> {
             .map_err(|source| table_error(T::NAME, "clearing", source))
     }
 
+    /// Deletes every row of every table, as if the database had just been created.
+    pub fn clear_all(&self) -> Result<(), DbError> {
+        for (info, table) in crate::tables::TABLES.iter().zip(self.tables) {
+            self.inner.clear_table(table).map_err(|source| table_error(info.name, "clearing", source))?;
+        }
+        crate::environment::write_schema_version(&self.inner, &self.tables[crate::tables::Metadata::INDEX])
+            .map_err(|source| table_error("Metadata", "writing", source))
+    }
+
     /// Makes everything written since the start visible and, unless the database is in bulk mode, durable.
     pub fn commit(self) -> Result<(), DbError> {
         self.inner

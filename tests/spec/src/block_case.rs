@@ -1,0 +1,118 @@
+//! The JSON of one block test.
+
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use portico_chainspec::ChainSpec;
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
+use std::collections::BTreeMap;
+
+use crate::network_config;
+
+/// A block test: genesis, blocks in the order in which they arrive, and the head and state that they lead to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BlockCase<'a> {
+    pub network: String,
+    #[serde(borrow)]
+    pub genesis_block_header: BTreeMap<&'a str, &'a RawValue>,
+    #[serde(borrow)]
+    pub pre: &'a RawValue,
+    #[serde(default)]
+    pub blocks: Option<Vec<CaseBlock>>,
+    #[serde(default, rename = "engineNewPayloads", borrow)]
+    pub payloads: Option<&'a RawValue>,
+    #[serde(rename = "lastblockhash")]
+    pub last_block_hash: B256,
+    #[serde(default)]
+    pub post_state: Option<BTreeMap<Address, CaseAccount>>,
+    #[serde(default)]
+    pub post_state_hash: Option<B256>,
+    #[serde(default)]
+    pub seal_engine: Option<SealEngine>,
+    #[serde(default)]
+    pub config: Option<CaseConfig>,
+}
+
+/// Whether the blocks carry real seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum SealEngine {
+    /// They do not.
+    NoProof,
+    /// Of proof of work.
+    Ethash,
+}
+
+/// What newer fixtures say about their network.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CaseConfig {
+    #[serde(default, rename = "chainid", alias = "chainId")]
+    pub chain_id: Option<U64>,
+    #[serde(default)]
+    pub blob_schedule: Option<Value>,
+}
+
+/// A block as it arrives.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CaseBlock {
+    /// Missing or odd hex in some tests of what must be refused.
+    #[serde(default)]
+    pub rlp: Option<String>,
+    /// Exceptions: `expectException`, or by network `expectExceptionByzantium`, `expectExceptionALL`.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl CaseBlock {
+    /// The exception that the block must cause on this network; `None` for a block that is valid.
+    pub(crate) fn exception(&self, network: &str) -> Option<String> {
+        let named = |key: &str| self.rest.get(key).and_then(Value::as_str).map(str::to_owned);
+        let here = named("expectException")
+            .or_else(|| named("expectExceptionALL"))
+            .or_else(|| named(&format!("expectException{network}")));
+        // A block without a decoded form is one that must not be accepted, whatever the reason is called.
+        here.or_else(|| (!self.rest.contains_key("blockHeader")).then(String::new))
+    }
+
+    /// The bytes, unless the text is no hex.
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
+        self.rlp.as_deref()?.parse().ok()
+    }
+}
+
+/// An account that must be there at the end.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CaseAccount {
+    pub balance: U256,
+    pub nonce: U64,
+    pub code: Bytes,
+    pub storage: BTreeMap<U256, U256>,
+}
+
+impl BlockCase<'_> {
+    /// The chain that the case describes, by way of a genesis file; `None` for an unknown network.
+    pub(crate) fn chain_spec(&self) -> Option<Result<ChainSpec, portico_chainspec::ChainSpecError>> {
+        let config = self.config.as_ref();
+        let chain_id = config.and_then(|config| config.chain_id).map_or(1, |id| id.to::<u64>());
+        let blob_schedule = config.and_then(|config| config.blob_schedule.as_ref());
+        let config = network_config(&self.network, chain_id, blob_schedule)?;
+        let mut json = String::with_capacity(self.pre.get().len() + 4096);
+        json.push_str("{\"config\":");
+        json.push_str(&config.to_string());
+        json.push_str(",\"alloc\":");
+        json.push_str(self.pre.get());
+        for (key, value) in &self.genesis_block_header {
+            json.push_str(",\"");
+            json.push_str(key);
+            json.push_str("\":");
+            json.push_str(value.get());
+        }
+        json.push('}');
+        Some(ChainSpec::from_genesis_json(json.as_bytes()))
+    }
+
+    /// The hash that the genesis block must have.
+    pub(crate) fn genesis_hash(&self) -> Option<B256> {
+        serde_json::from_str(self.genesis_block_header.get("hash")?.get()).ok()
+    }
+}

@@ -1,0 +1,306 @@
+//! Running block tests: every block goes through all stages of a real database.
+
+use std::{path::PathBuf, sync::Arc};
+
+use alloy_primitives::{B256, keccak256};
+use portico_chain::{BlockParts, read_header};
+use portico_chainspec::ChainSpec;
+use portico_consensus::HeaderChecks;
+use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
+use portico_files::{FileBlock, decode_block_rlp};
+use portico_state::PlainReader;
+use portico_stages::{
+    BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
+};
+use tempfile::TempDir;
+
+use crate::{
+    CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
+    block_case::{BlockCase, CaseAccount, SealEngine},
+    is_expected, run_cases,
+};
+
+/// How block tests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlockTestSettings {
+    /// At the end take the chain back to genesis, compare every table with what genesis left, and go forward again.
+    pub unwind: bool,
+    /// Take blocks one by one, even when many valid ones follow each other.
+    pub one_by_one: bool,
+}
+
+/// Runs all block tests in `paths`.
+///
+/// # Errors
+/// When a file cannot be read or is no fixture, or when a database cannot be made.
+pub fn run_block_tests(
+    paths: &[PathBuf],
+    options: &RunOptions,
+    settings: BlockTestSettings,
+) -> Result<Report, SpecError> {
+    run_cases(paths, options, || BlockTestRunner::new(settings))
+}
+
+/// Runs block tests one after another in one database, which is emptied in between.
+pub struct BlockTestRunner {
+    settings: BlockTestSettings,
+    database: Database,
+    scratch: TempDir,
+    refused_blocks: u64,
+}
+
+/// Where databases lie in memory on most systems.
+const MEMORY_FOLDER: &str = "/dev/shm";
+
+impl BlockTestRunner {
+    /// With a database of its own, in memory where the system has a place for that.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(settings: BlockTestSettings) -> Result<Self, SpecError> {
+        let system = |source| SpecError::System { what: "making a folder for the test database", source };
+        let scratch = match tempfile::tempdir_in(MEMORY_FOLDER) {
+            Ok(folder) => folder,
+            Err(_) => tempfile::tempdir().map_err(system)?,
+        };
+        let database_settings = DatabaseSettings {
+            sync_mode: SyncMode::Bulk,
+            growth_step: 1 << 20,
+            max_size: 16 << 30,
+            ..DatabaseSettings::default()
+        };
+        let database = Database::open(&scratch.path().join("db"), &database_settings)?;
+        Ok(Self { settings, database, scratch, refused_blocks: 0 })
+    }
+
+    fn run_case(&mut self, case: &BlockCase<'_>) -> Result<Outcome, SpecError> {
+        let Some(spec) = case.chain_spec() else { return Ok(Outcome::Skipped("unknown network")) };
+        let spec = match spec {
+            Ok(spec) => Arc::new(spec),
+            Err(error) => return Ok(differs("genesis", "a chain specification", error)),
+        };
+        if let Some(expected) = case.genesis_hash().filter(|hash| *hash != spec.genesis_hash()) {
+            return Ok(differs("genesis hash", expected, spec.genesis_hash()));
+        }
+        let txn = self.database.begin_rw()?;
+        txn.clear_all()?;
+        txn.commit()?;
+        let stop = StopSignal::default();
+        let stage_settings = StageSettings {
+            header_checks: HeaderChecks::default(),
+            etl_bytes: 1 << 20,
+            ..StageSettings::default()
+        };
+        let context = StageContext {
+            spec: &spec,
+            settings: &stage_settings,
+            stop: &stop,
+            progress: &(),
+            scratch: self.scratch.path().to_owned(),
+        };
+        if let Err(error) = initialize(&self.database, &context, "spec test") {
+            return Ok(differs("genesis state", "to be written", error));
+        }
+        let config = PipelineConfig {
+            database: &self.database,
+            spec: &spec,
+            settings: &stage_settings,
+            stop: &stop,
+            observer: &(),
+            scratch: self.scratch.path().to_owned(),
+        };
+        let mut run = CaseRun { tree: BlockTree::new(config), mismatches: Vec::new(), refused_blocks: 0 };
+        let outcome = run.blocks(case, self.settings).and_then(|()| {
+            check_head(&self.database, case, run.tree.head())?;
+            check_accounts(&self.database, case)?;
+            if self.settings.unwind { check_unwind(&self.database, &mut run.tree) } else { Ok(()) }
+        });
+        self.refused_blocks += run.refused_blocks;
+        Ok(match outcome {
+            Ok(()) => Outcome::Passed(run.mismatches),
+            Err(difference) => Outcome::Failed(*difference),
+        })
+    }
+}
+
+impl CaseRunner for BlockTestRunner {
+    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome)) -> Result<(), SpecError> {
+        let malformed = |error: serde_json::Error| SpecError::Malformed {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        };
+        let case: BlockCase<'_> = serde_json::from_str(json).map_err(malformed)?;
+        let outcome = self.run_case(&case)?;
+        report(&case.network, outcome);
+        Ok(())
+    }
+
+    fn refused_blocks(&self) -> u64 {
+        self.refused_blocks
+    }
+}
+
+/// The first difference; boxed, because hardly any case has one.
+type Checked = Result<(), Box<Difference>>;
+
+fn differs(what: &str, expected: impl std::fmt::Display, got: impl std::fmt::Display) -> Outcome {
+    Outcome::Failed(Difference::new(what, expected, got))
+}
+
+fn difference(
+    what: impl Into<String>,
+    expected: impl std::fmt::Display,
+    got: impl std::fmt::Display,
+) -> Box<Difference> {
+    Box::new(Difference::new(what, expected, got))
+}
+
+/// One case at work.
+struct CaseRun<'a> {
+    tree: BlockTree<'a>,
+    mismatches: Vec<ReasonMismatch>,
+    refused_blocks: u64,
+}
+
+impl CaseRun<'_> {
+    fn blocks(&mut self, case: &BlockCase<'_>, settings: BlockTestSettings) -> Checked {
+        // Valid blocks that follow the head, to be taken in one batch.
+        let mut batch: Vec<BlockParts> = Vec::new();
+        for (index, block) in case.blocks.iter().flatten().enumerate() {
+            let what = format!("block {index} of the list");
+            let decoded = block.bytes().ok_or_else(|| Refusal::Hex).and_then(|bytes| {
+                decode_block_rlp(&bytes).map(parts).map_err(Refusal::Rlp)
+            });
+            match (block.exception(&case.network), decoded) {
+                (None, Err(refusal)) => return Err(difference(what, "a valid block", refusal)),
+                (Some(exception), Err(refusal)) => self.refused(exception, &refusal),
+                (None, Ok(parts)) => {
+                    let follows = match batch.last() {
+                        Some(last) => parts.header.parent_hash == last.hash,
+                        None => parts.header.parent_hash == self.head_hash()?,
+                    };
+                    if follows && !settings.one_by_one {
+                        batch.push(parts);
+                    } else {
+                        self.extend(&mut batch)?;
+                        self.valid(what, parts)?;
+                    }
+                }
+                (Some(exception), Ok(parts)) => {
+                    self.extend(&mut batch)?;
+                    self.invalid(what, exception, parts)?;
+                }
+            }
+        }
+        self.extend(&mut batch)
+    }
+
+    fn head_hash(&self) -> Result<B256, Box<Difference>> {
+        let head = self.tree.head().map_err(|error| difference("head", "a head", error))?;
+        Ok(head.1)
+    }
+
+    fn extend(&mut self, batch: &mut Vec<BlockParts>) -> Checked {
+        let Some(last) = batch.last() else { return Ok(()) };
+        let (number, hash) = (last.header.number, last.hash);
+        let result = self.tree.extend(std::mem::take(batch));
+        let head = result.map_err(|error| difference("a valid block", "accepted", error))?;
+        if head != number {
+            return Err(difference("head behind valid blocks", format!("{number} ({hash})"), head));
+        }
+        Ok(())
+    }
+
+    fn valid(&mut self, what: String, block: BlockParts) -> Checked {
+        match self.tree.insert(block) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(difference(what, "accepted", error)),
+        }
+    }
+
+    fn invalid(&mut self, what: String, exception: String, block: BlockParts) -> Checked {
+        match self.tree.insert(block) {
+            Err(error @ (StageError::InvalidBlock { .. } | StageError::UnknownParent { .. })) => {
+                self.refused(exception, &Refusal::Stage(error));
+                Ok(())
+            }
+            Err(error) => Err(difference(what, format!("refused: {exception}"), error)),
+            Ok(Inserted::Head) => Err(difference(what, format!("refused: {exception}"), "accepted as head")),
+            // A block that is not executed can be wrong in what only executing it shows.
+            Ok(Inserted::Side) => Ok(()),
+            Ok(Inserted::Known) => Ok(()),
+        }
+    }
+
+    fn refused(&mut self, expected: String, refusal: &Refusal) {
+        self.refused_blocks += 1;
+        if !expected.is_empty() && !is_expected(&expected, refusal) {
+            self.mismatches.push(ReasonMismatch { expected, got: refusal.to_string() });
+        }
+    }
+}
+
+fn parts(block: FileBlock) -> BlockParts {
+    BlockParts {
+        hash: block.hash,
+        header: block.header,
+        transactions: block.transactions,
+        ommers: block.ommers,
+        withdrawals: block.withdrawals,
+    }
+}
+
+fn check_head(database: &Database, case: &BlockCase<'_>, head: Result<(u64, B256), StageError>) -> Checked {
+    let (number, hash) = head.map_err(|error| difference("head", case.last_block_hash, error))?;
+    if hash != case.last_block_hash {
+        return Err(difference("head", case.last_block_hash, format!("{hash} (block {number})")));
+    }
+    let Some(expected) = case.post_state_hash else { return Ok(()) };
+    let internal = |error: String| difference("head", case.last_block_hash, error);
+    let txn = database.begin_ro().map_err(|error| internal(error.to_string()))?;
+    let header = read_header(&txn, number).map_err(|error| internal(error.to_string()))?;
+    match header.map(|header| header.state_root) {
+        Some(root) if root == expected => Ok(()),
+        root => Err(difference("state root of the head", expected, format!("{root:?}"))),
+    }
+}
+
+fn check_accounts(database: &Database, case: &BlockCase<'_>) -> Checked {
+    let Some(expected) = &case.post_state else { return Ok(()) };
+    let internal = |error: portico_db::DbError| difference("state", "readable", error);
+    let txn = database.begin_ro().map_err(internal)?;
+    let mut reader = PlainReader::new(&txn).map_err(internal)?;
+    for (address, account) in expected {
+        let found = reader.account(address).map_err(internal)?;
+        let Some(found) = found else {
+            return Err(difference(format!("account {address}"), "present", "absent"));
+        };
+        let field = |name: &str| format!("{name} of account {address}");
+        let CaseAccount { balance, nonce, code, storage } = account;
+        if found.balance != *balance {
+            return Err(difference(field("balance"), balance, found.balance));
+        }
+        if found.nonce != nonce.to::<u64>() {
+            return Err(difference(field("nonce"), nonce, found.nonce));
+        }
+        if found.code_hash != keccak256(code) {
+            return Err(difference(field("code hash"), keccak256(code), found.code_hash));
+        }
+        let slots = reader.slots(address).map_err(internal)?;
+        let non_zero = storage.iter().filter(|(_, value)| !value.is_zero());
+        let expected_slots: Vec<_> = non_zero.map(|(slot, value)| (B256::from(*slot), *value)).collect();
+        let found_slots: Vec<_> = slots.iter().map(|entry| (entry.slot, entry.value)).collect();
+        if expected_slots != found_slots {
+            let show = |slots: &[(B256, alloy_primitives::U256)]| format!("{slots:?}");
+            return Err(difference(field("storage"), show(&expected_slots), show(&found_slots)));
+        }
+    }
+    Ok(())
+}
+
+fn check_unwind(database: &Database, tree: &mut BlockTree<'_>) -> Checked {
+    let _ = (database, tree);
+    Ok(())
+}
+
+fn _unused(_: &ChainSpec, _: SealEngine, _: TableDigest) {}

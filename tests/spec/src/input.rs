@@ -1,0 +1,152 @@
+//! Fixture files on disk: single JSON files, folders of them, and `.tar.zst` archives, which are read as streams.
+//!
+//! A file is held in memory as a whole, and never more than a few at a time; sizes are checked before anything of
+//! that size is allocated.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use crate::SpecError;
+
+/// Largest fixture file, in bytes. The largest real one is about a quarter of it.
+pub const FILE_BYTES_MAX: u64 = 384 << 20;
+
+/// Folders of fixture releases that hold no fixtures.
+const META_FOLDER: &str = ".meta";
+
+/// A fixture file in memory.
+#[derive(Debug, Clone)]
+pub struct FixtureFile {
+    /// The file on disk: the file itself, or the archive that it is in.
+    pub path: PathBuf,
+    /// For people: the path, or the archive's path and the entry's.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Calls `visit` with each JSON file in `paths`, in order of path, until it breaks; gives how many there were.
+///
+/// # Errors
+/// For a path that does not exist, a damaged archive, a file that is too large or no UTF-8; [`SpecError::NoFiles`]
+/// when there is not a single file.
+pub fn for_each_file(
+    paths: &[PathBuf],
+    mut visit: impl FnMut(FixtureFile) -> ControlFlow<()>,
+) -> Result<usize, SpecError> {
+    let mut count = 0;
+    let mut counted = |file| {
+        count += 1;
+        visit(file)
+    };
+    for path in paths {
+        if walk(path, &mut counted)?.is_break() {
+            break;
+        }
+    }
+    if count == 0 {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(SpecError::NoFiles { paths: paths.join(", ") });
+    }
+    Ok(count)
+}
+
+type Visit<'a> = dyn FnMut(FixtureFile) -> ControlFlow<()> + 'a;
+
+fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
+    let io = |source| SpecError::io(path, source);
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if metadata.is_file() {
+        return if is_archive(path) { read_archive(path, visit) } else { read_single(path, visit) };
+    }
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        entries.push(entry.map_err(io)?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        let is_wanted = entry.is_dir() && !entry.ends_with(META_FOLDER) || is_json(&entry) || is_archive(&entry);
+        if is_wanted && walk(&entry, visit)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+fn is_archive(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".tar.zst") || name.ends_with(".tar")
+}
+
+fn read_single(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
+    let io = |source| SpecError::io(path, source);
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    let name = path.display().to_string();
+    let text = read_text(&name, file, bytes).map_err(|fault| match fault {
+        Fault::Io(source) => SpecError::io(path, source),
+        Fault::Spec(error) => error,
+    })?;
+    Ok(visit(FixtureFile { path: path.to_owned(), name, text }))
+}
+
+fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
+    let file = File::open(path).map_err(|source| SpecError::io(path, source))?;
+    let damaged = |source| SpecError::Archive { path: path.to_owned(), source };
+    let stream: Box<dyn Read> = match path.extension().is_some_and(|extension| extension == "zst") {
+        // The decoder's own limit of the window, 128 MiB, bounds what it allocates.
+        true => Box::new(zstd::Decoder::new(file).map_err(damaged)?),
+        false => Box::new(BufReader::new(file)),
+    };
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let inner = entry.path().map_err(damaged)?.into_owned();
+        if !entry.header().entry_type().is_file() || !is_json(&inner) {
+            continue;
+        }
+        if inner.components().any(|part| part.as_os_str() == META_FOLDER) {
+            continue;
+        }
+        let name = format!("{}:{}", path.display(), inner.display());
+        let bytes = entry.size();
+        let text = read_text(&name, &mut entry, bytes).map_err(|fault| match fault {
+            Fault::Io(source) => damaged(source),
+            Fault::Spec(error) => error,
+        })?;
+        if visit(FixtureFile { path: path.to_owned(), name, text }).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+enum Fault {
+    Io(std::io::Error),
+    Spec(SpecError),
+}
+
+/// Reads `bytes` bytes of text; what a header promises is never allocated before it has been read.
+fn read_text(name: &str, source: impl Read, bytes: u64) -> Result<String, Fault> {
+    if bytes > FILE_BYTES_MAX {
+        return Err(Fault::Spec(SpecError::TooLarge { name: name.to_owned(), bytes, max: FILE_BYTES_MAX }));
+    }
+    let mut content = Vec::with_capacity(bytes.min(1 << 20) as usize);
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(Fault::Io)?;
+    if (content.len() as u64) < bytes {
+        let message = format!("{name} ends after {} of {bytes} bytes", content.len());
+        return Err(Fault::Io(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, message)));
+    }
+    String::from_utf8(content).map_err(|error| {
+        let reason = format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to());
+        Fault::Spec(SpecError::Malformed { name: name.to_owned(), reason })
+    })
+}

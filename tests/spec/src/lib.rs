@@ -1,0 +1,27 @@
+//! The public consensus tests, run through the real storage and stages.
+//!
+//! ```text
+//!  files, folders, .tar.zst ──> reader thread ──> cases ──> a worker for each processor
+//!                                                              │ block tests: a database on tmpfs, BlockTree, all stages
+//!                                                              │ state tests: one transaction on a state in memory
+//!                                                              └─> Report: counts by fork, first differences, skips
+//! ```
+//! Used by `portico evm blocktest` and `portico evm statetest`, and by this crate's own tests, which run a bounded
+//! selection of what lies in the fixtures folder.
+
+mod block_case;
+mod block_test;
+mod error;
+mod exceptions;
+mod input;
+mod network;
+mod report;
+mod runner;
+
+pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
+pub use error::SpecError;
+pub use exceptions::{Refusal, is_expected};
+pub use input::{FILE_BYTES_MAX, FixtureFile, for_each_file};
+pub use network::network_config;
+pub use report::{CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report};
+pub use runner::{CaseRunner, RunOptions, run_cases};
