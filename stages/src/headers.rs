@@ -47,8 +47,9 @@ impl Tip {
 
     /// The tip after `next`, when `next` may follow.
     fn advance(self, context: &StageContext<'_>, next: &SourceHeader) -> Result<Self, StageError> {
+        // Where it stands in the chain, not what it says: the number may be what is wrong.
         let invalid = |reason: InvalidReason| StageError::InvalidBlock {
-            number: next.header.number,
+            number: self.header.number.saturating_add(1),
             hash: next.hash,
             reason: Box::new(reason),
         };

@@ -361,8 +361,12 @@ impl<'a> Pipeline<'a> {
                 Ok(Cycle { advanced: true, .. }) => {}
                 Ok(Cycle { advanced: false, .. }) => return Ok(error),
                 Err(StageError::InvalidBlock { number, hash, reason }) => {
-                    bad = number;
                     error = StageError::InvalidBlock { number, hash, reason };
+                    if number >= bad {
+                        // A source that gives other blocks each time: what is good about them cannot be found out.
+                        return Ok(error);
+                    }
+                    bad = number;
                 }
                 Err(other) => return Err(other),
             }

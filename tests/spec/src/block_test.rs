@@ -12,6 +12,7 @@ use portico_state::PlainReader;
 use portico_stages::{
     BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
 };
+use serde::{Deserialize, de::IgnoredAny};
 use tempfile::TempDir;
 
 use crate::{
@@ -129,6 +130,16 @@ impl CaseRunner for BlockTestRunner {
             name: name.to_owned(),
             reason: error.to_string(),
         };
+        let kind: Kind = match serde_json::from_str(json) {
+            Ok(kind) => kind,
+            // No object at all: of another kind.
+            Err(error) if error.is_data() => Kind::default(),
+            Err(error) => return Err(malformed(error)),
+        };
+        if !kind.is_block_test() {
+            report("other", Outcome::Skipped("not a block test"));
+            return Ok(());
+        }
         let case: BlockCase<'_> = serde_json::from_str(json).map_err(malformed)?;
         let outcome = self.run_case(&case)?;
         report(&case.network, outcome);
@@ -137,6 +148,21 @@ impl CaseRunner for BlockTestRunner {
 
     fn refused_blocks(&self) -> u64 {
         self.refused_blocks
+    }
+}
+
+/// Just enough of a case to tell what it is.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kind {
+    genesis_block_header: Option<IgnoredAny>,
+    blocks: Option<IgnoredAny>,
+    engine_new_payloads: Option<IgnoredAny>,
+}
+
+impl Kind {
+    fn is_block_test(&self) -> bool {
+        self.genesis_block_header.is_some() && (self.blocks.is_some() || self.engine_new_payloads.is_some())
     }
 }
 

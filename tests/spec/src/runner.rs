@@ -14,7 +14,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
@@ -175,7 +175,7 @@ fn read_cases(
     failed.map_or(Ok(opened), Err)
 }
 
-/// The cases of a file: an object of objects, by name. Gives where each lies in the text.
+/// The cases of a file: an object of cases, by name. Gives where each lies in the text.
 fn cut(file: &FixtureFile) -> Result<Vec<(String, Range<usize>)>, SpecError> {
     let malformed = |error: serde_json::Error| SpecError::Malformed {
         name: file.name.clone(),
@@ -183,7 +183,7 @@ fn cut(file: &FixtureFile) -> Result<Vec<(String, Range<usize>)>, SpecError> {
     };
     let base = file.text.as_ptr() as usize;
     let mut json = serde_json::Deserializer::from_str(&file.text);
-    let entries = json.deserialize_map(Entries).map_err(malformed)?;
+    let entries = json.deserialize_any(Entries).map_err(malformed)?;
     json.end().map_err(malformed)?;
     let located = entries.into_iter().map(|(name, raw)| {
         let start = raw.get().as_ptr() as usize - base;
@@ -200,6 +200,12 @@ impl<'de> Visitor<'de> for Entries {
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object of cases by name")
+    }
+
+    /// Some files of other kinds of tests are lists: no cases.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Vec::new())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
