@@ -22,7 +22,9 @@ mod reader;
 mod senders;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
-pub use block::{Beneficiary, BlockInput, BlockOutcome, execute_block, spec_id, transaction_environment};
+pub use block::{
+    Beneficiary, BlockExecution, BlockInput, BlockOutcome, execute_block, spec_id, transaction_environment,
+};
 pub use call::{CallError, CallOutcome, call};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
