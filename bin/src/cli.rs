@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench, config, db, export, import, init,
+    bench, config, db, evm, export, import, init,
     logging::{self, LogArgs},
     node, stage,
 };
@@ -36,6 +36,9 @@ enum Command {
     /// Look into the database
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Run code, transactions and blocks without a chain, as tools and tests do
+    #[command(subcommand)]
+    Evm(evm::EvmCommand),
     /// Make heavy chains and measure their import
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -69,6 +72,10 @@ pub fn main() -> ExitCode {
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Evm(command) => match evm::run(command) {
+            Ok(exit_code) => return exit_code,
+            Err(error) => Err(error),
+        },
         Command::Config(args) => config::run(&args),
     };
     match result {

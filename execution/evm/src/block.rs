@@ -153,10 +153,13 @@ pub struct BlockExecution<'a, R: StateReader, I = NoOpInspector> {
     inspects: bool,
 }
 
+/// What an inspector of a [`BlockExecution`] is shown.
+pub type BlockEvmContext<'a, R> = EthEvmContext<BalDatabase<&'a mut Overlay<R>>>;
+
 impl<'a, R, I> BlockExecution<'a, R, I>
 where
     R: StateReader,
-    I: Inspector<EthEvmContext<BalDatabase<&'a mut Overlay<R>>>>,
+    I: Inspector<BlockEvmContext<'a, R>>,
 {
     /// Does what comes before the first transaction. Those that `block` names are not looked at.
     ///

@@ -12,6 +12,7 @@
 
 mod block;
 mod call;
+mod code;
 mod constantinople;
 mod environment;
 mod error;
@@ -23,9 +24,11 @@ mod senders;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
-    Beneficiary, BlockExecution, BlockInput, BlockOutcome, execute_block, spec_id, transaction_environment,
+    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block, spec_id,
+    transaction_environment,
 };
 pub use call::{CallError, CallOutcome, call};
+pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
 pub use memory::{MemoryAccount, MemoryState};

@@ -1,0 +1,30 @@
+//! `portico evm`: the interpreter as a tool, with the interfaces that developers know from go-ethereum's `evm`.
+
+mod alloc;
+mod eip3155;
+mod number;
+mod opcode_count;
+mod run;
+pub mod t8n;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use eyre::Result;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvmCommand {
+    /// Run code, or one signed transaction, with or without a trace (EIP-3155)
+    Run(run::RunArgs),
+    /// Execute a block's transactions on a given state: the transition tool of the spec tests
+    #[command(visible_alias = "transition")]
+    T8n(t8n::T8nArgs),
+}
+
+/// Runs a tool; its exit code says how it went.
+pub(crate) fn run(command: EvmCommand) -> Result<ExitCode> {
+    match command {
+        EvmCommand::Run(args) => run::run(&args),
+        EvmCommand::T8n(args) => Ok(t8n::run(&args)),
+    }
+}
