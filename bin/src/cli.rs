@@ -36,7 +36,7 @@ enum Command {
     /// Look into the database
     #[command(subcommand)]
     Db(db::DbCommand),
-    /// Run the public consensus tests, and single executions by hand
+    /// Run the public consensus tests, and code, transactions and blocks without a chain
     #[command(subcommand)]
     Evm(evm::EvmCommand),
     /// Make heavy chains and measure their import
@@ -71,8 +71,11 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(&args),
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
-        Command::Evm(command) => evm::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Evm(command) => match evm::run(command) {
+            Ok(exit_code) => return exit_code,
+            Err(error) => Err(error),
+        },
         Command::Config(args) => config::run(&args),
     };
     match result {

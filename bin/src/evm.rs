@@ -1,19 +1,35 @@
-//! `portico evm`: the public test formats, and single executions by hand.
+//! `portico evm`: the public test formats, and the interpreter as a tool, with the interfaces that developers know
+//! from go-ethereum's `evm`.
 
+mod alloc;
 mod blocktest;
+mod eip3155;
+mod number;
+mod opcode_count;
+mod run;
+pub mod t8n;
+
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use eyre::Result;
 
-/// Subcommands of `portico evm`.
 #[derive(Debug, Subcommand)]
-pub enum EvmCommand {
+pub(crate) enum EvmCommand {
     /// Run block tests (files, folders, .tar.zst archives) through all stages of a real database
     Blocktest(blocktest::BlocktestArgs),
+    /// Run code, or one signed transaction, with or without a trace (EIP-3155)
+    Run(run::RunArgs),
+    /// Execute a block's transactions on a given state: the transition tool of the spec tests
+    #[command(visible_alias = "transition")]
+    T8n(t8n::T8nArgs),
 }
 
-pub(crate) fn run(command: EvmCommand) -> Result<()> {
+/// Runs a tool; its exit code says how it went.
+pub(crate) fn run(command: EvmCommand) -> Result<ExitCode> {
     match command {
-        EvmCommand::Blocktest(args) => blocktest::run(&args),
+        EvmCommand::Blocktest(args) => blocktest::run(&args).map(|()| ExitCode::SUCCESS),
+        EvmCommand::Run(args) => run::run(&args),
+        EvmCommand::T8n(args) => Ok(t8n::run(&args)),
     }
 }

@@ -87,6 +87,12 @@ pub enum ChainSpecError {
         /// Dotted path of the setting.
         field: String,
     },
+    /// There is no test network of this name.
+    #[error("there is no test network or fork named {name:?}")]
+    UnknownTestNetwork {
+        /// The name asked for.
+        name: String,
+    },
     /// A blob schedule entry makes no sense.
     #[error("blob schedule of {fork}: {reason}")]
     InvalidBlobSchedule {

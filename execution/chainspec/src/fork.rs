@@ -119,6 +119,20 @@ impl Fork {
         }
     }
 
+    /// The fork that tests and tools mean by a name: [`Fork::name`] without spaces, `EIP150`, `EIP158`,
+    /// `ConstantinopleFix` or `Merge`, in any case.
+    pub fn by_test_name(name: &str) -> Option<Self> {
+        const ALIASES: [(&str, Fork); 4] = [
+            ("EIP150", Fork::TangerineWhistle),
+            ("EIP158", Fork::SpuriousDragon),
+            ("ConstantinopleFix", Fork::Petersburg),
+            ("Merge", Fork::Paris),
+        ];
+        let alias = ALIASES.into_iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+        let named = |fork: &Self| fork.name().replace(' ', "").eq_ignore_ascii_case(name);
+        alias.map(|(_, fork)| fork).or_else(|| Self::ALL.into_iter().find(named))
+    }
+
     /// Whether a chain may leave this fork out although later ones are active: those that move only the difficulty
     /// bomb or the blob parameters.
     pub const fn is_optional(self) -> bool {

@@ -26,6 +26,7 @@ mod json;
 mod packed;
 mod schedule;
 mod spec;
+mod test_network;
 
 pub use alloy_consensus::Header;
 pub use alloy_eips::eip7840::BlobParams;
@@ -37,3 +38,4 @@ pub use fork::{Activation, BlockContext, Fork};
 pub use genesis::GenesisAccount;
 pub use schedule::ForkSchedule;
 pub use spec::{ChainSpec, DaoFork, GENESIS_FILE_SIZE_MAX};
+pub use test_network::TestBlobParams;

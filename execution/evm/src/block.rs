@@ -4,20 +4,26 @@ use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
 use alloy_evm::{
-    Evm,
-    block::{BalIndexedDatabase, BlockExecutor, StateDB},
+    Database, Evm,
+    block::{BalIndexedDatabase, BlockExecutor, TxResult},
     eth::{
-        EthBlockExecutionCtx, EthBlockExecutor,
+        EthBlockExecutionCtx, EthBlockExecutor, EthEvm, EthEvmContext, EthTxResult,
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
 };
 use alloy_primitives::Address;
 use portico_chainspec::Fork;
 use portico_consensus::{Engine, clique};
-use revm::{context::TxEnv, database_interface::bal::BalDatabase, primitives::hardfork::SpecId};
+use revm::{
+    DatabaseCommit, Inspector,
+    context::{TxEnv, result::HaltReason},
+    database_interface::bal::BalDatabase,
+    inspector::NoOpInspector,
+    primitives::hardfork::SpecId,
+};
 
 use crate::{
-    BlockRules, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
+    BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
     instructions::{CallRecorder, recording_evm},
 };
 
@@ -106,83 +112,225 @@ pub fn execute_block<R: StateReader>(
     rules: BlockRules<'_>,
     input: BlockInput<'_>,
 ) -> Result<BlockOutcome, ExecutionError> {
-    let internal =
-        |error: crate::ReadError| ExecutionError::Internal { tx_index: None, reason: Box::new(error) };
-    record_top_level(overlay, rules, input)?;
+    record_rewarded(overlay, rules, input);
     let outcome = if rules.fork() >= Fork::Amsterdam {
-        let mut database = BalDatabase::new(&mut *overlay).with_bal_builder();
-        let mut outcome = run(&mut database, rules, input, |database, index| database.set_bal_index(index))?;
-        outcome.access_list = database.bal_state.take_built_alloy_bal();
-        outcome
+        let database = BalDatabase::new(&mut *overlay).with_bal_builder();
+        let mut run = Run::begin(database, rules, input, NoOpInspector, BalIndexedDatabase::set_bal_index)?;
+        run.all_transactions(input)?;
+        let (mut database, outcome) = run.finish()?;
+        BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome }
     } else {
-        run(overlay, rules, input, |_, _| {})?
+        let mut run = Run::begin(&mut *overlay, rules, input, NoOpInspector, |_, _| {})?;
+        run.all_transactions(input)?;
+        run.finish()?.1
     };
-    overlay.check().map_err(internal)?;
+    overlay.check().map_err(unreadable)?;
     Ok(outcome)
 }
 
-/// Notes senders, recipients and those who are rewarded; calls between contracts note themselves.
-fn record_top_level<R: StateReader>(
-    overlay: &mut Overlay<R>,
-    rules: BlockRules<'_>,
-    input: BlockInput<'_>,
-) -> Result<(), ExecutionError> {
-    for (transaction, sender) in input.transactions.iter().zip(input.senders) {
-        overlay.record_trace(*sender, true, false);
-        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
-            overlay.record_trace(to, false, true);
-        }
-    }
+/// Notes who is rewarded; transactions, and calls between contracts, note themselves.
+fn record_rewarded<R: StateReader>(overlay: &mut Overlay<R>, rules: BlockRules<'_>, input: BlockInput<'_>) {
     if !rules.block().merged {
         for author in std::iter::once(input.header).chain(input.ommers) {
             overlay.record_trace(author.beneficiary, false, true);
         }
     }
-    Ok(())
 }
 
-fn run<D>(
-    database: &mut D,
-    rules: BlockRules<'_>,
-    input: BlockInput<'_>,
-    mut at_access_index: impl FnMut(&mut D, u64),
-) -> Result<BlockOutcome, ExecutionError>
+fn unreadable(error: crate::ReadError) -> ExecutionError {
+    ExecutionError::Internal { tx_index: None, reason: Box::new(error) }
+}
+
+/// A block that is executed transaction by transaction, by someone who decides what to do with those that do not
+/// fit: they leave no mark. Bulk execution takes the same steps.
+///
+/// ```text
+/// begin (system calls before) ── transaction, transaction, … ── finish (withdrawals, requests, rewards)
+/// ```
+#[expect(missing_debug_implementations, reason = "the executor has none")]
+pub struct BlockExecution<'a, R: StateReader, I = NoOpInspector> {
+    run: Run<'a, BalDatabase<&'a mut Overlay<R>>, I>,
+    inspects: bool,
+}
+
+/// What an inspector of a [`BlockExecution`] is shown.
+pub type BlockEvmContext<'a, R> = EthEvmContext<BalDatabase<&'a mut Overlay<R>>>;
+
+impl<'a, R, I> BlockExecution<'a, R, I>
 where
-    D: alloy_evm::Database + StateDB + CallRecorder,
+    R: StateReader,
+    I: Inspector<BlockEvmContext<'a, R>>,
 {
-    let beneficiary = Beneficiary::of(rules, input.header)?;
-    let environment = block_environment(rules, input.header, beneficiary.address(input.header));
-    let executor_rules = match beneficiary {
-        Beneficiary::Header => rules,
-        Beneficiary::Signer(_) => rules.without_rewards(),
-    };
-    let context = EthBlockExecutionCtx {
-        parent_hash: input.header.parent_hash,
-        parent_beacon_block_root: input.header.parent_beacon_block_root,
-        ommers: input.ommers,
-        withdrawals: input.withdrawals.map(Into::into),
-        extra_data: input.header.extra_data.clone(),
-        tx_count_hint: Some(input.transactions.len()),
-        slot_number: input.header.slot_number,
-    };
-    at_access_index(database, 0);
-    let evm = recording_evm(database, environment, rules.fork());
-    let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
-    executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
-    for (index, (transaction, sender)) in input.transactions.iter().zip(input.senders).enumerate() {
-        at_access_index(*executor.evm_mut().db_mut(), index as u64 + 1);
-        let recovered = Recovered::new_unchecked(transaction, *sender);
-        executor.execute_transaction(recovered).map_err(|error| ExecutionError::new(error, Some(index)))?;
+    /// Does what comes before the first transaction. Those that `block` names are not looked at.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Invalid`] when a system call fails.
+    pub fn begin(
+        overlay: &'a mut Overlay<R>,
+        rules: BlockRules<'a>,
+        block: BlockInput<'a>,
+        inspector: I,
+    ) -> Result<Self, ExecutionError> {
+        record_rewarded(overlay, rules, block);
+        let mut database = BalDatabase::new(overlay);
+        if rules.fork() >= Fork::Amsterdam {
+            database = database.with_bal_builder();
+        }
+        let run = Run::begin(database, rules, block, inspector, BalIndexedDatabase::set_bal_index)?;
+        Ok(Self { run, inspects: false })
     }
-    at_access_index(*executor.evm_mut().db_mut(), input.transactions.len() as u64 + 1);
-    let result = executor.apply_post_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
-    Ok(BlockOutcome {
-        receipts: result.receipts,
-        gas_used: result.gas_used,
-        blob_gas_used: result.blob_gas_used,
-        requests: (rules.fork() >= Fork::Prague).then_some(result.requests),
-        access_list: None,
-    })
+
+    /// Shows the transactions from now on to the inspector; system calls are never shown.
+    pub fn inspect(&mut self) {
+        self.inspects = true;
+    }
+
+    /// Executes the next transaction.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Invalid`] for a transaction that the block cannot hold: the next one takes its place.
+    pub fn transaction(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+    ) -> Result<CallOutcome, ExecutionError> {
+        self.run.executor.evm_mut().set_inspector_enabled(self.inspects);
+        let mut outcome = None;
+        let executed = self.run.transaction(transaction, sender, |result| {
+            outcome = Some(CallOutcome::from(result.result().result.clone()));
+        });
+        self.run.executor.evm_mut().disable_inspector();
+        executed?;
+        self.overlay().check().map_err(unreadable)?;
+        Ok(outcome.expect("the executor shows the result of what it executes"))
+    }
+
+    /// Receipts of the transactions so far.
+    pub fn receipts(&self) -> &[Receipt] {
+        &self.run.executor.receipts
+    }
+
+    /// Gas used by the transactions so far, as the header counts it.
+    pub fn gas_used(&self) -> u64 {
+        let executor = &self.run.executor;
+        if self.run.fork >= Fork::Amsterdam {
+            executor.max_block_gas_used()
+        } else {
+            executor.cumulative_tx_gas_used
+        }
+    }
+
+    /// Blob gas used by the transactions so far.
+    pub fn blob_gas_used(&self) -> u64 {
+        self.run.executor.blob_gas_used
+    }
+
+    /// The state after the transactions so far.
+    pub fn overlay(&self) -> &Overlay<R> {
+        self.run.executor.evm().db().db
+    }
+
+    /// The inspector.
+    pub fn inspector_mut(&mut self) -> &mut I {
+        self.run.executor.evm_mut().inspector_mut()
+    }
+
+    /// Does what comes after the last transaction.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Invalid`] when a system call fails or a deposit cannot be decoded.
+    pub fn finish(self) -> Result<BlockOutcome, ExecutionError> {
+        let (mut database, outcome) = self.run.finish()?;
+        database.db.check().map_err(unreadable)?;
+        Ok(BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome })
+    }
+}
+
+/// The steps of a block on one kind of database.
+struct Run<'a, D: Database, I> {
+    executor: EthBlockExecutor<'a, EthEvm<D, I>, BlockRules<'a>, Receipts>,
+    fork: Fork,
+    /// Tells the database the position in the block, for the access list.
+    set_access_index: fn(&mut D, u64),
+}
+
+impl<'a, D, I> Run<'a, D, I>
+where
+    D: Database + DatabaseCommit + CallRecorder,
+    I: Inspector<EthEvmContext<D>>,
+{
+    fn begin(
+        database: D,
+        rules: BlockRules<'a>,
+        block: BlockInput<'a>,
+        inspector: I,
+        set_access_index: fn(&mut D, u64),
+    ) -> Result<Self, ExecutionError> {
+        let header = block.header;
+        let beneficiary = Beneficiary::of(rules, header)?;
+        let environment = block_environment(rules, header, beneficiary.address(header));
+        let executor_rules = match beneficiary {
+            Beneficiary::Header => rules,
+            Beneficiary::Signer(_) => rules.without_rewards(),
+        };
+        let context = EthBlockExecutionCtx {
+            parent_hash: header.parent_hash,
+            parent_beacon_block_root: header.parent_beacon_block_root,
+            ommers: block.ommers,
+            withdrawals: block.withdrawals.map(Into::into),
+            extra_data: header.extra_data.clone(),
+            tx_count_hint: Some(block.transactions.len()),
+            slot_number: header.slot_number,
+        };
+        let fork = rules.fork();
+        let evm = recording_evm(database, environment, fork, inspector);
+        let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
+        set_access_index(executor.evm_mut().db_mut(), 0);
+        executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
+        Ok(Self { executor, fork, set_access_index })
+    }
+
+    fn all_transactions(&mut self, block: BlockInput<'_>) -> Result<(), ExecutionError> {
+        for (transaction, sender) in block.transactions.iter().zip(block.senders) {
+            self.transaction(transaction, *sender, |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// Executes the next transaction and shows its result before it becomes a receipt.
+    fn transaction(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+        show: impl FnOnce(&EthTxResult<HaltReason, TxType>),
+    ) -> Result<(), ExecutionError> {
+        let tx_index = self.executor.receipts.len();
+        (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
+        let recovered = Recovered::new_unchecked(transaction, sender);
+        self.executor
+            .execute_transaction_with_result_closure(recovered, show)
+            .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
+        let database = self.executor.evm_mut().db_mut();
+        database.record_trace(sender, true, false);
+        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
+            database.record_trace(to, false, true);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {
+        let position = self.executor.receipts.len() as u64 + 1;
+        (self.set_access_index)(self.executor.evm_mut().db_mut(), position);
+        let (evm, result) = self.executor.finish().map_err(|error| ExecutionError::new(error, None))?;
+        let outcome = BlockOutcome {
+            receipts: result.receipts,
+            gas_used: result.gas_used,
+            blob_gas_used: result.blob_gas_used,
+            requests: (self.fork >= Fork::Prague).then_some(result.requests),
+            access_list: None,
+        };
+        Ok((evm.into_db(), outcome))
+    }
 }
 
 /// The interpreter's name for a fork, for tools that set it up by hand.

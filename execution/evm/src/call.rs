@@ -37,6 +37,19 @@ pub enum CallOutcome {
     },
 }
 
+impl From<ExecutionResult> for CallOutcome {
+    fn from(result: ExecutionResult) -> Self {
+        let gas_used = result.tx_gas_used();
+        match result {
+            ExecutionResult::Success { output, logs, .. } => {
+                Self::Success { output: output.into_data(), gas_used, logs }
+            }
+            ExecutionResult::Revert { output, .. } => Self::Revert { output, gas_used },
+            ExecutionResult::Halt { reason, .. } => Self::Halt { reason, gas_used },
+        }
+    }
+}
+
 /// A call could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -63,12 +76,5 @@ pub fn call<D: Database<Error = ReadError>>(
         Err(EVMError::Database(error)) => return Err(CallError::Read(error)),
         Err(error) => return Err(CallError::Invalid(error.to_string())),
     };
-    let gas_used = result.tx_gas_used();
-    Ok(match result {
-        ExecutionResult::Success { output, logs, .. } => {
-            CallOutcome::Success { output: output.into_data(), gas_used, logs }
-        }
-        ExecutionResult::Revert { output, .. } => CallOutcome::Revert { output, gas_used },
-        ExecutionResult::Halt { reason, .. } => CallOutcome::Halt { reason, gas_used },
-    })
+    Ok(result.into())
 }

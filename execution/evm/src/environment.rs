@@ -23,8 +23,8 @@ impl<'a> BlockRules<'a> {
         Self { spec, block, pays_rewards: true }
     }
 
-    /// As seen by the executor, which pays rewards on every chain that has not merged unless told otherwise.
-    pub(crate) fn without_rewards(self) -> Self {
+    /// The same rules for an executor that pays no block rewards, merged or not.
+    pub fn without_rewards(self) -> Self {
         Self { pays_rewards: false, ..self }
     }
 
@@ -110,6 +110,8 @@ impl EthExecutorSpec for BlockRules<'_> {
 
 /// What the interpreter must know about a block.
 pub fn block_environment(rules: BlockRules<'_>, header: &Header, beneficiary: Address) -> EvmEnv {
+    // Whether rewards are paid is told as "before Paris", which is the executor's business alone.
+    let rules = BlockRules { pays_rewards: true, ..rules };
     let blob_params = rules.spec.blob_params_at(header.timestamp);
     let mut environment = EvmEnv::for_eth_block(header, rules, rules.spec.chain_id(), blob_params);
     environment.block_env.beneficiary = beneficiary;

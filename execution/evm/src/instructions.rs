@@ -14,7 +14,6 @@ use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
     handler::EthPrecompiles,
-    inspector::NoOpInspector,
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult, Interpreter,
         instructions::{contract, host},
@@ -43,12 +42,13 @@ impl<D: CallRecorder> CallRecorder for revm::database_interface::bal::BalDatabas
     }
 }
 
-/// An EVM whose call instructions tell its database about calls.
-pub(crate) fn recording_evm<D: Database + CallRecorder>(
+/// An EVM whose call instructions tell its database about calls; the inspector is there, and not in use.
+pub(crate) fn recording_evm<D: Database + CallRecorder, I>(
     database: D,
     mut environment: EvmEnv,
     fork: Fork,
-) -> EthEvm<D, NoOpInspector, EthPrecompiles> {
+    inspector: I,
+) -> EthEvm<D, I, EthPrecompiles> {
     if fork == Fork::Constantinople {
         constantinople::adjust(&mut environment);
     }
@@ -57,7 +57,7 @@ pub(crate) fn recording_evm<D: Database + CallRecorder>(
         .with_block(environment.block_env)
         .with_cfg(environment.cfg_env)
         .with_db(database)
-        .build_mainnet_with_inspector(NoOpInspector {})
+        .build_mainnet_with_inspector(inspector)
         .with_precompiles(EthPrecompiles::new(spec));
     let table = evm.instruction.instruction_table_mut();
     table[opcode::CALL as usize] = Instruction::new(call::<{ opcode::CALL }, D>);

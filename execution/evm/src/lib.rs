@@ -12,19 +12,26 @@
 
 mod block;
 mod call;
+mod code;
 mod constantinople;
 mod environment;
 mod error;
 mod instructions;
+mod memory;
 mod overlay;
 mod reader;
 mod senders;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
-pub use block::{Beneficiary, BlockInput, BlockOutcome, execute_block, spec_id, transaction_environment};
+pub use block::{
+    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block, spec_id,
+    transaction_environment,
+};
 pub use call::{CallError, CallOutcome, call};
+pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
+pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;

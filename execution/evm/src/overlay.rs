@@ -52,6 +52,7 @@ pub struct Overlay<R> {
     codes: B256Map<Bytecode>,
     new_codes: Vec<B256>,
     block_hashes: HashMap<u64, B256>,
+    unknown_block_hash: Option<u64>,
     block_number: u64,
     changed_accounts: Vec<(u32, Option<Account>)>,
     changed_slots: Vec<(u32, U256, U256)>,
@@ -94,6 +95,7 @@ impl<R: StateReader> Overlay<R> {
             codes: B256Map::default(),
             new_codes: Vec::new(),
             block_hashes: HashMap::default(),
+            unknown_block_hash: None,
             block_number: 0,
             changed_accounts: Vec::new(),
             changed_slots: Vec::new(),
@@ -116,6 +118,11 @@ impl<R: StateReader> Overlay<R> {
         if self.block_hashes.len() > 1024 {
             self.block_hashes.retain(|number, _| number + 256 >= block_number);
         }
+    }
+
+    /// The first block whose hash the `BLOCKHASH` instruction asked for in vain; it got zero.
+    pub fn unknown_block_hash(&self) -> Option<u64> {
+        self.unknown_block_hash
     }
 
     /// Changes from now on are those of `block_number`.
@@ -170,15 +177,12 @@ impl<R: StateReader> Overlay<R> {
 
     /// Everything that differs from the reader, in key order.
     pub fn into_writes(self) -> OverlayWrites {
-        let mut accounts: Vec<WrittenAccount> =
-            self.accounts.into_iter().filter_map(CachedAccount::into_written).collect();
-        accounts.sort_unstable_by_key(|written| written.address);
-        let mut new_codes = self.new_codes;
-        new_codes.sort_unstable();
-        new_codes.dedup();
-        let codes =
-            new_codes.into_iter().map(|hash| (hash, self.codes[&hash].original_byte_slice().to_vec()));
-        OverlayWrites { codes: codes.collect(), accounts }
+        written(self.accounts.into_iter(), self.new_codes, &self.codes)
+    }
+
+    /// As [`Overlay::into_writes`], for looking at the state before the end.
+    pub fn to_writes(&self) -> OverlayWrites {
+        written(self.accounts.iter().cloned(), self.new_codes.clone(), &self.codes)
     }
 
     /// Position of an account, loading it when it is not there.
@@ -323,6 +327,19 @@ impl<R: StateReader> Overlay<R> {
     }
 }
 
+fn written(
+    accounts: impl Iterator<Item = CachedAccount>,
+    mut new_codes: Vec<B256>,
+    codes: &B256Map<Bytecode>,
+) -> OverlayWrites {
+    let mut accounts: Vec<WrittenAccount> = accounts.filter_map(CachedAccount::into_written).collect();
+    accounts.sort_unstable_by_key(|written| written.address);
+    new_codes.sort_unstable();
+    new_codes.dedup();
+    let codes = new_codes.into_iter().map(|hash| (hash, codes[&hash].original_byte_slice().to_vec()));
+    OverlayWrites { codes: codes.collect(), accounts }
+}
+
 impl CachedAccount {
     fn into_written(self) -> Option<WrittenAccount> {
         let account = (self.current != self.base).then_some(self.current);
@@ -384,7 +401,11 @@ impl<R: StateReader> Database for Overlay<R> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        Ok(self.block_hashes.get(&number).copied().unwrap_or_default())
+        let known = self.block_hashes.get(&number).copied();
+        if known.is_none() {
+            self.unknown_block_hash.get_or_insert(number);
+        }
+        Ok(known.unwrap_or_default())
     }
 }
 
