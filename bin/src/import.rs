@@ -11,7 +11,8 @@ use portico_consensus::HeaderChecks;
 use portico_db::{Database, SyncMode};
 use portico_files::BlockFiles;
 use portico_stages::{
-    Branch, Pipeline, PipelineConfig, PipelineObserver, SharedSource, StageError, StageId, StageSettings, StopSignal,
+    Branch, Pipeline, PipelineConfig, PipelineObserver, SharedSource, StageError, StageId, StageSettings,
+    StopSignal,
 };
 
 use crate::{

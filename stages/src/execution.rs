@@ -13,11 +13,13 @@
 
 mod blocks;
 mod check;
+mod state_roots;
 mod unwind;
 mod write;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use portico_chain::{ChainError, canonical_hash};
+use portico_chainspec::Fork;
 use portico_db::RwTxn;
 use portico_evm::{BlockInput, BlockRules, ExecutionError, Overlay, execute_block};
 use portico_state::PlainReader;
@@ -26,6 +28,7 @@ pub use self::write::write_overlay;
 use self::{
     blocks::{ExecutableBlock, read_blocks},
     check::{Executed, check_and_write},
+    state_roots::{Fault, StateRoots},
 };
 use crate::{BlockRange, Counters, Stage, StageContext, StageError, StageId, StageOutput};
 
@@ -59,7 +62,7 @@ impl Stage for Execution {
             let reader = spawn(scope, "exec-read", move || read_blocks(context, txn, range, &ahead));
             let checker =
                 spawn(scope, "exec-check", move || check_and_write(context, txn, range.done, &executed));
-            let batch = execute_batch(context, &mut overlay, range, &blocks, &behind);
+            let batch = execute_batch(context, txn, &mut overlay, range, &blocks, &behind);
             // Both threads end when their channels do.
             drop((blocks, behind));
             (batch, reader.join(), checker.join())
@@ -109,6 +112,7 @@ fn load_block_hashes(
 /// Executes the blocks that come from `blocks` and hands what they gave to `behind`.
 fn execute_batch(
     context: &StageContext<'_>,
+    txn: &RwTxn<'_>,
     overlay: &mut Overlay<PlainReader<'_, '_, portico_db::RW>>,
     range: BlockRange,
     blocks: &Receiver<ExecutableBlock>,
@@ -116,6 +120,7 @@ fn execute_batch(
 ) -> Result<StageOutput, StageError> {
     let mut counters = Counters::default();
     let mut reached = range.done;
+    let mut state_roots = context.settings.receipt_state_roots.then(|| StateRoots::new(txn));
     for block in blocks {
         context.stop.check()?;
         let (number, hash) = (block.header.number, block.hash);
@@ -127,21 +132,33 @@ fn execute_batch(
             ommers: &block.ommers,
             withdrawals: block.withdrawals.as_deref(),
         };
-        let outcome = execute_block(overlay, BlockRules::new(context.spec, block.context), input)
-            .map_err(|error| failed(&block, error))?;
+        let rules = BlockRules::new(context.spec, block.context);
+        if rules.fork() >= Fork::Byzantium && state_roots.take().is_some() {
+            overlay.forget_touched();
+        }
+        let (outcome, roots) = match &mut state_roots {
+            Some(state_roots) => {
+                let (outcome, roots) =
+                    state_roots.execute_block(overlay, rules, input).map_err(|fault| match fault {
+                        Fault::Execution(error) => failed(&block, error),
+                        Fault::Stage(error) => error,
+                    })?;
+                (outcome, Some(roots))
+            }
+            None => (execute_block(overlay, rules, input).map_err(|error| failed(&block, error))?, None),
+        };
         let changes = overlay.end_block();
         overlay.set_block_hash(number, hash);
         reached = number;
         counters.transactions += block.transactions.len() as u64;
         counters.gas += outcome.gas_used;
-        if behind.send(Executed { block, outcome, changes }).is_err() {
+        if behind.send(Executed { block, outcome, state_roots: roots, changes }).is_err() {
             // The checker found something and says what.
             break;
         }
         context.progress.at(number, counters);
-        if overlay.bytes() as u64 > context.settings.overlay_bytes
-            || counters.gas > context.settings.batch_gas
-        {
+        let bytes = overlay.bytes() + state_roots.as_ref().map_or(0, StateRoots::bytes);
+        if bytes as u64 > context.settings.overlay_bytes || counters.gas > context.settings.batch_gas {
             break;
         }
     }

@@ -147,6 +147,9 @@ pub struct StageSettings {
     pub unwind_horizon: u64,
     /// Changed leaves, as a share of all leaves in 1/1000, above which the trie is rebuilt.
     pub trie_rebuild_permille: u64,
+    /// Whether the state root after each transaction before Byzantium is computed, so that the receipts root of those
+    /// blocks is checked and receipts can show it.
+    pub receipt_state_roots: bool,
     /// Header rules that test chains may leave out.
     pub header_checks: HeaderChecks,
 }
@@ -161,6 +164,7 @@ impl Default for StageSettings {
             etl_bytes: 192 << 20,
             unwind_horizon: 10_000,
             trie_rebuild_permille: 100,
+            receipt_state_roots: true,
             header_checks: HeaderChecks::default(),
         }
     }

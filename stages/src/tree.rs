@@ -9,7 +9,7 @@
 //! Before the merge the branch of greater total difficulty wins, the first one seen among equals. After it fork choice
 //! is the consensus client's: whoever inserts a block makes it the head.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use alloy_consensus::{Block, Header};
 use alloy_primitives::{B256, U256};
@@ -65,7 +65,8 @@ impl<'a> BlockTree<'a> {
     /// # Errors
     /// As [`Pipeline::run`].
     pub fn extend(&mut self, blocks: Vec<BlockParts>) -> Result<u64, StageError> {
-        self.source.borrow_mut().hold(blocks);
+        let (head, _) = self.head()?;
+        self.source.borrow_mut().hold_behind(head, blocks);
         self.pipeline.run(None)
     }
 
@@ -133,7 +134,7 @@ impl<'a> BlockTree<'a> {
     fn change_over(&mut self, side: SideBranch) -> Result<(), StageError> {
         let SideBranch { branch, blocks } = side;
         let hashes: Vec<(u64, B256)> = blocks.iter().map(|block| (block.header.number, block.hash)).collect();
-        self.source.borrow_mut().hold(blocks);
+        self.source.borrow_mut().hold_behind(branch.ancestor, blocks);
         let result = branch.change_over(&mut self.pipeline);
         if let Err(StageError::InvalidBlock { number, .. }) = &result {
             // What builds on a bad block is not tried again.
@@ -218,29 +219,35 @@ fn decode_side_block(mut rlp: &[u8], block_number: u64, hash: B256) -> Result<Bl
     })
 }
 
-/// The blocks that the stages are to take next.
+/// The blocks that the stages are to take next, by where they stand, whatever number they say they have.
 #[derive(Debug, Default)]
-struct HeldBlocks(BTreeMap<u64, BlockParts>);
+struct HeldBlocks {
+    /// Number that the first one must have.
+    first: u64,
+    blocks: Vec<BlockParts>,
+}
 
 impl HeldBlocks {
-    fn hold(&mut self, blocks: Vec<BlockParts>) {
-        self.0 = blocks.into_iter().map(|block| (block.header.number, block)).collect();
+    fn hold_behind(&mut self, parent: u64, blocks: Vec<BlockParts>) {
+        *self = Self { first: parent.saturating_add(1), blocks };
+    }
+
+    fn from_number(&self, number: u64) -> &[BlockParts] {
+        let skipped = number.checked_sub(self.first).and_then(|skipped| usize::try_from(skipped).ok());
+        skipped.and_then(|skipped| self.blocks.get(skipped..)).unwrap_or_default()
     }
 }
 
 impl BlockSource for HeldBlocks {
     fn headers(&mut self, parent: (u64, B256), limit: SourceLimit) -> Result<Vec<SourceHeader>, SourceError> {
-        let following = self.0.range(parent.0.saturating_add(1)..).map(|(_, block)| block);
         let limit = usize::try_from(limit.blocks).unwrap_or(usize::MAX);
-        Ok(following
-            .take(limit)
-            .map(|block| SourceHeader { hash: block.hash, header: block.header.clone() })
-            .collect())
+        let following = self.from_number(parent.0.saturating_add(1)).iter().take(limit);
+        Ok(following.map(|block| SourceHeader { hash: block.hash, header: block.header.clone() }).collect())
     }
 
     fn bodies(&mut self, blocks: &[(u64, B256)]) -> Result<Vec<SourceBody>, SourceError> {
         let bodies = blocks.iter().map(|(number, hash)| {
-            let block = self.0.get(number).filter(|block| block.hash == *hash);
+            let block = self.from_number(*number).first().filter(|block| block.hash == *hash);
             let block = block.ok_or_else(|| SourceError {
                 message: format!("the body of block {number} ({hash}) is not at hand"),
             })?;

@@ -1,7 +1,7 @@
 //! What executing a block gave, against its header. The state root is the trie's business.
 
 use crate::ConsensusError;
-use alloy_consensus::{EthereumReceipt, Header, TxReceipt, proofs};
+use alloy_consensus::{Eip658Value, EthereumReceipt, Header, ReceiptEnvelope, TxReceipt, proofs};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bloom};
 use portico_chainspec::{BlockContext, ChainSpec, Fork};
@@ -14,6 +14,8 @@ pub struct ExecutionResult<'a> {
     pub gas_used: u64,
     /// Receipts in order.
     pub receipts: &'a [EthereumReceipt],
+    /// State root after each transaction, before Byzantium; `None`: the receipts root is not checked there.
+    pub state_roots: Option<&'a [B256]>,
     /// Requests by type, from Prague on.
     pub requests: Option<&'a Requests>,
     /// Keccak-256 of the RLP of the block access list, from Amsterdam on.
@@ -22,8 +24,8 @@ pub struct ExecutionResult<'a> {
 
 /// Checks the outcome of executing a block.
 ///
-/// Before Byzantium a receipt holds the state root after its transaction. Those roots are not computed here, so the
-/// receipts root is checked from Byzantium on only; gas used, bloom and state root are checked always.
+/// Before Byzantium a receipt holds the state root after its transaction. Where those roots are not given, the
+/// receipts root is not checked there; gas used and bloom are checked always.
 ///
 /// # Errors
 /// The first commitment that does not hold.
@@ -37,7 +39,7 @@ pub fn validate_execution(
     if result.gas_used != header.gas_used {
         return Err(ConsensusError::GasUsed { expected: header.gas_used, got: result.gas_used });
     }
-    validate_receipts(fork, header, result.receipts)?;
+    validate_receipts(fork, header, result)?;
     validate_requests(fork, header, result.requests)?;
     validate_block_access_list(fork, header, result.block_access_list_hash)
 }
@@ -49,14 +51,33 @@ pub fn receipts_root_and_bloom(receipts: &[EthereumReceipt]) -> (B256, Bloom) {
     (proofs::calculate_receipt_root(&with_bloom), bloom)
 }
 
-fn validate_receipts(
-    fork: Fork,
-    header: &Header,
-    receipts: &[EthereumReceipt],
-) -> Result<(), ConsensusError> {
-    let (root, bloom) = receipts_root_and_bloom(receipts);
-    if fork >= Fork::Byzantium && root != header.receipts_root {
-        return Err(ConsensusError::ReceiptsRoot { expected: header.receipts_root, got: root });
+/// Root of the receipts' trie as headers hold it before Byzantium; one state root for each receipt.
+pub fn receipts_root_with_states(receipts: &[EthereumReceipt], state_roots: &[B256]) -> B256 {
+    debug_assert_eq!(receipts.len(), state_roots.len(), "a state root for each receipt");
+    let receipts: Vec<ReceiptEnvelope> = receipts
+        .iter()
+        .zip(state_roots)
+        .map(|(receipt, root)| {
+            let receipt = alloy_consensus::Receipt {
+                status: Eip658Value::PostState(*root),
+                cumulative_gas_used: receipt.cumulative_gas_used,
+                logs: receipt.logs.clone(),
+            };
+            ReceiptEnvelope::Legacy(receipt.into_with_bloom())
+        })
+        .collect();
+    proofs::calculate_receipt_root(&receipts)
+}
+
+fn validate_receipts(fork: Fork, header: &Header, result: ExecutionResult<'_>) -> Result<(), ConsensusError> {
+    let (root, bloom) = receipts_root_and_bloom(result.receipts);
+    let root = if fork >= Fork::Byzantium {
+        Some(root)
+    } else {
+        result.state_roots.map(|state_roots| receipts_root_with_states(result.receipts, state_roots))
+    };
+    if let Some(got) = root.filter(|root| *root != header.receipts_root) {
+        return Err(ConsensusError::ReceiptsRoot { expected: header.receipts_root, got });
     }
     if bloom != header.logs_bloom {
         let (expected, got) = (Box::new(header.logs_bloom), Box::new(bloom));

@@ -32,7 +32,9 @@ pub use body::{BodyView, RLP_BLOCK_SIZE_MAX, validate_body};
 pub use difficulty::{DifficultyInput, DifficultyRule, block_difficulty, next_difficulty, total_difficulty};
 pub use engine::Engine;
 pub use error::ConsensusError;
-pub use execution::{ExecutionResult, receipts_root_and_bloom, validate_execution};
+pub use execution::{
+    ExecutionResult, receipts_root_and_bloom, receipts_root_with_states, validate_execution,
+};
 pub use fee::{blob_fee, next_base_fee, next_blob_fee, next_excess_blob_gas};
 pub use header::{
     EXTRA_DATA_SIZE_MAX, FUTURE_SECONDS_MAX, GAS_LIMIT_MAX, GAS_LIMIT_MIN, HeaderChecks, Parent,

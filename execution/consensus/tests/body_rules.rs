@@ -266,6 +266,7 @@ fn outcome_of_execution_fits_the_header() {
     let result = ExecutionResult {
         gas_used: 50_000,
         receipts: &receipts,
+        state_roots: None,
         requests: Some(&requests),
         block_access_list_hash: Some(list_hash),
     };

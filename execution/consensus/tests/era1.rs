@@ -116,6 +116,7 @@ fn recorded_sepolia_receipts_fit_their_headers() {
         let result = ExecutionResult {
             gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
             receipts: &receipts,
+            state_roots: None,
             requests: None,
             block_access_list_hash: None,
         };

@@ -2,12 +2,16 @@
 
 use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
 use alloy_eip7928::BlockAccessList;
-use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
+use alloy_eips::{
+    eip4895::Withdrawal, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
+};
 use alloy_evm::{
     Database, Evm,
-    block::{BalIndexedDatabase, BlockExecutor, TxResult},
+    block::{BalIndexedDatabase, BlockExecutor, BlockValidationError, TxResult},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthEvm, EthEvmContext, EthTxResult,
+        dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
 };
@@ -24,7 +28,7 @@ use revm::{
 
 use crate::{
     BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
-    instructions::{CallRecorder, recording_evm},
+    instructions::{BlockDatabase, COLLISION_CODE, recording_evm},
 };
 
 /// What is executed: the block without its hash and roots.
@@ -124,7 +128,30 @@ pub fn execute_block<R: StateReader>(
         run.all_transactions(input)?;
         run.finish()?.1
     };
-    overlay.check().map_err(unreadable)?;
+    overlay.check().map_err(ExecutionError::unreadable)?;
+    Ok(outcome)
+}
+
+/// As [`execute_block`], for blocks before Byzantium: `after_transaction` sees the state after each transaction, to
+/// which the receipts of that time commit.
+///
+/// # Errors
+/// As [`execute_block`], and whatever `after_transaction` meets.
+pub fn execute_block_by_transactions<R: StateReader, E: From<ExecutionError>>(
+    overlay: &mut Overlay<R>,
+    rules: BlockRules<'_>,
+    input: BlockInput<'_>,
+    mut after_transaction: impl FnMut(&mut Overlay<R>) -> Result<(), E>,
+) -> Result<BlockOutcome, E> {
+    debug_assert!(rules.fork() < Fork::Byzantium, "later receipts do not commit to states");
+    record_rewarded(overlay, rules, input);
+    let mut run = Run::begin(&mut *overlay, rules, input, NoOpInspector, |_, _| {})?;
+    for (transaction, sender) in input.transactions.iter().zip(input.senders) {
+        run.transaction(transaction, *sender, |_| {})?;
+        after_transaction(run.executor.evm_mut().db_mut())?;
+    }
+    let (_, outcome) = run.finish()?;
+    overlay.check().map_err(ExecutionError::unreadable)?;
     Ok(outcome)
 }
 
@@ -135,10 +162,6 @@ fn record_rewarded<R: StateReader>(overlay: &mut Overlay<R>, rules: BlockRules<'
             overlay.record_trace(author.beneficiary, false, true);
         }
     }
-}
-
-fn unreadable(error: crate::ReadError) -> ExecutionError {
-    ExecutionError::Internal { tx_index: None, reason: Box::new(error) }
 }
 
 /// A block that is executed transaction by transaction, by someone who decides what to do with those that do not
@@ -201,7 +224,7 @@ where
         });
         self.run.executor.evm_mut().disable_inspector();
         executed?;
-        self.overlay().check().map_err(unreadable)?;
+        self.overlay().check().map_err(ExecutionError::unreadable)?;
         Ok(outcome.expect("the executor shows the result of what it executes"))
     }
 
@@ -241,7 +264,7 @@ where
     /// [`ExecutionError::Invalid`] when a system call fails or a deposit cannot be decoded.
     pub fn finish(self) -> Result<BlockOutcome, ExecutionError> {
         let (mut database, outcome) = self.run.finish()?;
-        database.db.check().map_err(unreadable)?;
+        database.db.check().map_err(ExecutionError::unreadable)?;
         Ok(BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome })
     }
 }
@@ -256,7 +279,7 @@ struct Run<'a, D: Database, I> {
 
 impl<'a, D, I> Run<'a, D, I>
 where
-    D: Database + DatabaseCommit + CallRecorder,
+    D: Database + DatabaseCommit + BlockDatabase,
     I: Inspector<EthEvmContext<D>>,
 {
     fn begin(
@@ -285,6 +308,10 @@ where
         let fork = rules.fork();
         let evm = recording_evm(database, environment, fork, inspector);
         let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
+        if rules.spec().dao_fork().is_some_and(|dao| dao.supported && dao.block == header.number) {
+            // The irregular state change, before the fork block's first transaction (EIP-779).
+            executor.evm_mut().db_mut().move_balances(&DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY);
+        }
         set_access_index(executor.evm_mut().db_mut(), 0);
         executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
         Ok(Self { executor, fork, set_access_index })
@@ -307,8 +334,13 @@ where
         let tx_index = self.executor.receipts.len();
         (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, sender);
+        let mut environment = transaction_environment(transaction, sender);
+        let database = self.executor.evm_mut().db_mut();
+        if environment.kind.is_create() && database.collides_by_storage(sender.create(environment.nonce)) {
+            environment.data = COLLISION_CODE;
+        }
         self.executor
-            .execute_transaction_with_result_closure(recovered, show)
+            .execute_transaction_with_result_closure((environment, recovered), show)
             .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
         let database = self.executor.evm_mut().db_mut();
         database.record_trace(sender, true, false);
@@ -321,6 +353,9 @@ where
     fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {
         let position = self.executor.receipts.len() as u64 + 1;
         (self.set_access_index)(self.executor.evm_mut().db_mut(), position);
+        if self.fork >= Fork::Prague {
+            require_request_contracts(self.executor.evm_mut().db_mut())?;
+        }
         let (evm, result) = self.executor.finish().map_err(|error| ExecutionError::new(error, None))?;
         let outcome = BlockOutcome {
             receipts: result.receipts,
@@ -331,6 +366,23 @@ where
         };
         Ok((evm.into_db(), outcome))
     }
+}
+
+/// The system calls that collect requests must find code (EIP-7002, EIP-7251).
+fn require_request_contracts<D: Database>(database: &mut D) -> Result<(), ExecutionError> {
+    let invalid = |reason| Err(ExecutionError::Invalid { tx_index: None, reason });
+    let mut is_missing = |address| {
+        let account = database.basic(address).map_err(ExecutionError::unreadable)?;
+        Ok::<_, ExecutionError>(account.is_none_or(|account| account.is_empty_code_hash()))
+    };
+    let message = || "there is no contract".to_owned();
+    if is_missing(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS)? {
+        return invalid(BlockValidationError::WithdrawalRequestsContractCall { message: message() });
+    }
+    if is_missing(CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS)? {
+        return invalid(BlockValidationError::ConsolidationRequestsContractCall { message: message() });
+    }
+    Ok(())
 }
 
 /// The interpreter's name for a fork, for tools that set it up by hand.

@@ -52,7 +52,8 @@ fn ours(fork: EthereumHardfork) -> Option<Fork> {
         EthereumHardfork::SpuriousDragon => Fork::SpuriousDragon,
         EthereumHardfork::Byzantium => Fork::Byzantium,
         EthereumHardfork::Constantinople => Fork::Constantinople,
-        EthereumHardfork::Petersburg => Fork::Petersburg,
+        // The interpreter has no Constantinople: it is Petersburg with other storage costs, see `constantinople`.
+        EthereumHardfork::Petersburg => Fork::Constantinople,
         EthereumHardfork::Istanbul => Fork::Istanbul,
         EthereumHardfork::MuirGlacier => Fork::MuirGlacier,
         EthereumHardfork::Berlin => Fork::Berlin,
@@ -76,9 +77,9 @@ fn ours(fork: EthereumHardfork) -> Option<Fork> {
 
 impl EthereumHardforks for BlockRules<'_> {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        // The DAO's balances are moved by us: before the transactions, not after them.
         if fork == EthereumHardfork::Dao {
-            let dao = self.spec.dao_fork().filter(|dao| dao.supported);
-            return dao.map_or(ForkCondition::Never, |dao| ForkCondition::Block(dao.block));
+            return ForkCondition::Never;
         }
         if fork == EthereumHardfork::Paris {
             let merged = self.block.merged || !self.pays_rewards;

@@ -34,6 +34,11 @@ impl ExecutionError {
         }
     }
 
+    /// State could not be read, at no transaction in particular.
+    pub(crate) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal { tx_index: None, reason: Box::new(error) }
+    }
+
     /// Whether the block is to blame.
     pub fn is_invalid_block(&self) -> bool {
         !matches!(self, Self::Internal { .. })

@@ -1,4 +1,4 @@
-//! Who calls whom, recorded by the call instructions themselves.
+//! Who calls whom, recorded by the call instructions themselves; and contracts that may not be created.
 //!
 //! The index of call traces needs the addresses in a block's calls. An inspector would see them, but is asked
 //! before and after every instruction; wrapping the seven instructions that call, create or destroy costs nothing
@@ -8,42 +8,66 @@ use alloy_evm::{
     Database, EvmEnv,
     eth::{EthEvm, EthEvmContext},
 };
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes};
 use portico_chainspec::Fork;
 use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
     handler::EthPrecompiles,
     interpreter::{
-        Instruction, InstructionContext, InstructionExecResult, Interpreter,
+        CreateScheme, FrameInput, Instruction, InstructionContext, InstructionExecResult, Interpreter,
+        InterpreterAction,
         instructions::{contract, host},
         interpreter::EthInterpreter,
-        interpreter_types::InputsTr,
+        interpreter_types::{InputsTr, LoopControl},
     },
 };
 
 use crate::constantinople;
 
-/// A database that wants to know the addresses in calls.
-pub trait CallRecorder {
+/// What the block's instructions ask of a database beyond what the interpreter asks.
+pub trait BlockDatabase {
     /// `address` took part as the one who calls (`from`) or is called (`to`).
     fn record_trace(&mut self, address: Address, from: bool, to: bool);
+
+    /// Whether nothing but its storage keeps a contract from being created at `address` (EIP-7610): the interpreter
+    /// looks at nonce and code.
+    fn collides_by_storage(&mut self, address: Address) -> bool;
+
+    /// Adds the balances of the accounts `from` to that of `to`. All of them exist afterwards.
+    fn move_balances(&mut self, from: &[Address], to: Address);
 }
 
-impl<D: CallRecorder> CallRecorder for &mut D {
+impl<D: BlockDatabase> BlockDatabase for &mut D {
     fn record_trace(&mut self, address: Address, from: bool, to: bool) {
         (**self).record_trace(address, from, to);
     }
+
+    fn collides_by_storage(&mut self, address: Address) -> bool {
+        (**self).collides_by_storage(address)
+    }
+
+    fn move_balances(&mut self, from: &[Address], to: Address) {
+        (**self).move_balances(from, to);
+    }
 }
 
-impl<D: CallRecorder> CallRecorder for revm::database_interface::bal::BalDatabase<D> {
+impl<D: BlockDatabase> BlockDatabase for revm::database_interface::bal::BalDatabase<D> {
     fn record_trace(&mut self, address: Address, from: bool, to: bool) {
         self.db.record_trace(address, from, to);
+    }
+
+    fn collides_by_storage(&mut self, address: Address) -> bool {
+        self.db.collides_by_storage(address)
+    }
+
+    fn move_balances(&mut self, from: &[Address], to: Address) {
+        self.db.move_balances(from, to);
     }
 }
 
 /// An EVM whose call instructions tell its database about calls; the inspector is there, and not in use.
-pub(crate) fn recording_evm<D: Database + CallRecorder, I>(
+pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     database: D,
     mut environment: EvmEnv,
     fork: Fork,
@@ -73,28 +97,44 @@ pub(crate) fn recording_evm<D: Database + CallRecorder, I>(
     EthEvm::new(evm, false)
 }
 
+/// Init code of a contract that collides: it takes all gas and leaves nothing, as a collision does.
+pub(crate) const COLLISION_CODE: Bytes = Bytes::from_static(&[opcode::INVALID]);
+
 type Ictx<'a, D> = InstructionContext<'a, EthEvmContext<D>, EthInterpreter>;
 
-fn call<const KIND: u8, D: Database + CallRecorder>(context: Ictx<'_, D>) -> InstructionExecResult {
+fn call<const KIND: u8, D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
     // Gas, then the callee.
     let (host, callee) = record_caller(context.host, context.interpreter, 1);
     contract::call::<KIND, _, _>(InstructionContext { interpreter: callee, host })
 }
 
-fn create<const IS_CREATE2: bool, D: Database + CallRecorder>(context: Ictx<'_, D>) -> InstructionExecResult {
+fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
+    context: Ictx<'_, D>,
+) -> InstructionExecResult {
     // The created address is noted when the transaction is committed.
-    let from = context.interpreter.input.target_address();
-    context.host.journaled_state.database.record_trace(from, true, false);
-    contract::create::<IS_CREATE2, _, _>(context)
+    let (interpreter, host) = (context.interpreter, context.host);
+    let from = interpreter.input.target_address();
+    host.journaled_state.database.record_trace(from, true, false);
+    let result = contract::create::<IS_CREATE2, _, _>(InstructionContext { interpreter, host });
+    let Some(InterpreterAction::NewFrame(FrameInput::Create(inputs))) = interpreter.bytecode.action() else {
+        return result;
+    };
+    let nonce = host.journaled_state.inner.state.get(&from).map_or(0, |account| account.info.nonce);
+    let address = inputs.created_address(nonce);
+    if host.journaled_state.database.collides_by_storage(address) {
+        inputs.set_scheme(CreateScheme::Custom { address });
+        inputs.set_init_code(COLLISION_CODE);
+    }
+    result
 }
 
-fn selfdestruct<D: Database + CallRecorder>(context: Ictx<'_, D>) -> InstructionExecResult {
+fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
     let (host, interpreter) = record_caller(context.host, context.interpreter, 0);
     host::selfdestruct(InstructionContext { interpreter, host })
 }
 
 /// Notes the running contract and the address that lies `depth` below the top of the stack.
-fn record_caller<'a, D: Database + CallRecorder>(
+fn record_caller<'a, D: Database + BlockDatabase>(
     host: &'a mut EthEvmContext<D>,
     interpreter: &'a mut Interpreter<EthInterpreter>,
     depth: usize,

@@ -24,8 +24,8 @@ mod senders;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
-    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block, spec_id,
-    transaction_environment,
+    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block,
+    execute_block_by_transactions, spec_id, transaction_environment,
 };
 pub use call::{CallError, CallOutcome, call};
 pub use code::{CodeRun, run_code};

@@ -17,7 +17,7 @@ use revm::{
     state::{Account as EvmAccount, AccountId, AccountInfo, EvmStorage},
 };
 
-use crate::{ReadError, StateReader, instructions::CallRecorder};
+use crate::{ReadError, StateReader, instructions::BlockDatabase};
 
 /// No block has changed it.
 const NEVER: u64 = u64::MAX;
@@ -57,6 +57,8 @@ pub struct Overlay<R> {
     changed_accounts: Vec<(u32, Option<Account>)>,
     changed_slots: Vec<(u32, U256, U256)>,
     traces: AddressMap<(bool, bool)>,
+    /// What was set since it was last taken, when someone asked for it: accounts, and their slots.
+    touched: Option<Vec<(u32, Option<U256>)>>,
     slot_count: usize,
     code_bytes: usize,
     /// The first read that failed while changes were committed, which revm gives no way to report.
@@ -100,6 +102,7 @@ impl<R: StateReader> Overlay<R> {
             changed_accounts: Vec::new(),
             changed_slots: Vec::new(),
             traces: AddressMap::default(),
+            touched: None,
             slot_count: 0,
             code_bytes: 0,
             failed: None,
@@ -169,6 +172,37 @@ impl<R: StateReader> Overlay<R> {
         BlockChanges { accounts: account_changes, storage: storage_changes, traces }
     }
 
+    /// Keeps a list of what is set from now on, for [`Overlay::take_touched`].
+    pub fn track_touched(&mut self) {
+        self.touched.get_or_insert_default();
+    }
+
+    /// Keeps no such list any more.
+    pub fn forget_touched(&mut self) {
+        self.touched = None;
+    }
+
+    /// Calls `account` and `slot` with the present values of everything that was set since the last call, some of it
+    /// more than once; a slot's account need not be among the accounts.
+    pub fn take_touched(
+        &mut self,
+        mut account: impl FnMut(&Address, Option<Account>),
+        mut slot: impl FnMut(&Address, B256, U256),
+    ) {
+        let Some(mut touched) = self.touched.take() else { return };
+        for (position, key) in touched.drain(..) {
+            let cached = &self.accounts[position as usize];
+            match key {
+                None => account(&cached.address, cached.current),
+                Some(key) => {
+                    let value = cached.slots.get(&key).map_or(U256::ZERO, |slot| slot.current);
+                    slot(&cached.address, B256::from(key), value);
+                }
+            }
+        }
+        self.touched = Some(touched);
+    }
+
     /// Memory taken, in bytes, about.
     pub fn bytes(&self) -> usize {
         // Hash tables are three quarters full on average; a slot's entry is its key, three words and the control byte.
@@ -222,6 +256,35 @@ impl<R: StateReader> Overlay<R> {
         }
     }
 
+    /// See [`BlockDatabase::collides_by_storage`].
+    fn has_storage_only(&mut self, address: Address) -> Result<bool, ReadError> {
+        let position = self.load(address)?;
+        let account = &self.accounts[position];
+        if account.current.is_none_or(|current| current.nonce != 0 || current.has_code()) {
+            return Ok(false);
+        }
+        if account.slots.values().any(|slot| !slot.current.is_zero()) {
+            return Ok(true);
+        }
+        // A slot that was set before this batch and cleared in it cannot be of an account without code.
+        Ok(!account.storage_is_known && self.reader.has_storage(&address)?)
+    }
+
+    fn try_move_balances(&mut self, from: &[Address], to: Address) -> Result<(), ReadError> {
+        let mut moved = U256::ZERO;
+        for address in from {
+            let position = self.load(*address)?;
+            let account = self.accounts[position].current.unwrap_or_default();
+            moved = moved.saturating_add(account.balance);
+            self.set_account(position, Some(Account { balance: U256::ZERO, ..account }));
+        }
+        let position = self.load(to)?;
+        let account = self.accounts[position].current.unwrap_or_default();
+        let balance = account.balance.saturating_add(moved);
+        self.set_account(position, Some(Account { balance, ..account }));
+        Ok(())
+    }
+
     fn set_account(&mut self, position: usize, new: Option<Account>) {
         let account = &mut self.accounts[position];
         if account.current == new {
@@ -232,6 +295,9 @@ impl<R: StateReader> Overlay<R> {
             self.changed_accounts.push((position as u32, account.current));
         }
         account.current = new;
+        if let Some(touched) = &mut self.touched {
+            touched.push((position as u32, None));
+        }
     }
 
     fn set_slot(&mut self, position: usize, slot: U256, original: U256, value: U256) {
@@ -245,6 +311,9 @@ impl<R: StateReader> Overlay<R> {
             self.changed_slots.push((position as u32, slot, cached.current));
         }
         cached.current = value;
+        if let Some(touched) = &mut self.touched {
+            touched.push((position as u32, Some(slot)));
+        }
     }
 
     /// Sets every slot of an account to zero, also those that nobody read yet.
@@ -272,6 +341,9 @@ impl<R: StateReader> Overlay<R> {
                 self.changed_slots.push((position as u32, *key, slot.current));
             }
             slot.current = U256::ZERO;
+            if let Some(touched) = &mut self.touched {
+                touched.push((position as u32, Some(*key)));
+            }
         }
         Ok(())
     }
@@ -420,10 +492,23 @@ impl<R: StateReader> DatabaseCommit for Overlay<R> {
     }
 }
 
-impl<R: StateReader> CallRecorder for Overlay<R> {
+impl<R: StateReader> BlockDatabase for Overlay<R> {
     fn record_trace(&mut self, address: Address, from: bool, to: bool) {
         let flags = self.traces.entry(address).or_default();
         flags.0 |= from;
         flags.1 |= to;
+    }
+
+    fn collides_by_storage(&mut self, address: Address) -> bool {
+        self.has_storage_only(address).unwrap_or_else(|error| {
+            self.failed.get_or_insert(error);
+            false
+        })
+    }
+
+    fn move_balances(&mut self, from: &[Address], to: Address) {
+        if let Err(error) = self.try_move_balances(from, to) {
+            self.failed.get_or_insert(error);
+        }
     }
 }

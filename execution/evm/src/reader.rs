@@ -47,6 +47,11 @@ pub trait StateReader: std::fmt::Debug {
     /// All slots of an account that are set, in order: for wiping them.
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError>;
 
+    /// Whether an account has any slot that is set.
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
+        Ok(!self.slots(address)?.is_empty())
+    }
+
     /// Contract code; empty when it is not there.
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError>;
 }
@@ -62,6 +67,10 @@ impl<R: StateReader + ?Sized> StateReader for &mut R {
 
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError> {
         (**self).slots(address)
+    }
+
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
+        (**self).has_storage(address)
     }
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
@@ -84,6 +93,10 @@ impl<K: TransactionKind> StateReader for PlainReader<'_, '_, K> {
 
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError> {
         Ok(Self::slots(self, address)?)
+    }
+
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
+        Ok(Self::has_storage(self, address)?)
     }
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {

@@ -2,7 +2,7 @@
 
 use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256};
-use portico_chain::{Receipt, read_block_receipts, read_receipt};
+use portico_chain::{Receipt, read_block_receipts, read_receipt, read_state_root_after};
 use portico_chainspec::Fork;
 
 use crate::{FullBlock, Kept, QueryError, Snapshot, TransactionAt, blocks::missing, transactions::Found};
@@ -21,8 +21,10 @@ pub struct ReceiptAt {
     /// Wei per blob gas, of blob transactions (EIP-4844).
     pub blob_gas_price: Option<u128>,
     /// Whether the receipt, as the block commits to it, says if the transaction succeeded. Before Byzantium
-    /// (EIP-658) it has the state root after the transaction instead, which is not kept.
+    /// (EIP-658) it has the state root after the transaction instead.
     pub commits_to_status: bool,
+    /// That state root, unless it was not computed.
+    pub state_root: Option<B256>,
 }
 
 /// What the receipts of a block have in common.
@@ -56,13 +58,20 @@ impl Before {
         self.logs += receipt.logs.len() as u64;
     }
 
-    fn receipt_at(self, receipt: Receipt, transaction: TransactionAt, rules: BlockRules) -> ReceiptAt {
+    fn receipt_at(
+        self,
+        receipt: Receipt,
+        state_root: Option<B256>,
+        transaction: TransactionAt,
+        rules: BlockRules,
+    ) -> ReceiptAt {
         let has_blobs = transaction.transaction.blob_versioned_hashes().is_some();
         ReceiptAt {
             gas_used: receipt.cumulative_gas_used.saturating_sub(self.cumulative_gas_used),
             first_log_index: self.logs,
             blob_gas_price: rules.blob_base_fee.filter(|_| has_blobs),
             commits_to_status: rules.commits_to_status,
+            state_root,
             receipt,
             transaction,
         }
@@ -99,7 +108,8 @@ impl Snapshot<'_> {
         }
         let receipt = read(tx_number)?;
         let rules = self.receipt_rules(&*self.known_header(block_number)?)?;
-        Ok(before.receipt_at(receipt, self.locate(found)?, rules))
+        let state_root = self.state_root_after(tx_number, rules)?;
+        Ok(before.receipt_at(receipt, state_root, self.locate(found)?, rules))
     }
 
     /// All receipts of the canonical block with this number; the number was resolved before.
@@ -111,7 +121,15 @@ impl Snapshot<'_> {
         self.check_kept(Kept::Receipts, block_number)?;
         let receipts = read_block_receipts(&self.txn, &body, block_number)?;
         let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
-        Ok(with_transactions(receipts, self.receipt_rules(&block.parts.header)?, block))
+        let rules = self.receipt_rules(&block.parts.header)?;
+        let roots = body.tx_numbers().map(|tx_number| self.state_root_after(tx_number, rules));
+        let roots = roots.collect::<Result<Vec<_>, QueryError>>()?;
+        Ok(with_transactions(receipts, roots, rules, block))
+    }
+
+    /// What a receipt before Byzantium commits to.
+    fn state_root_after(&self, tx_number: u64, rules: BlockRules) -> Result<Option<B256>, QueryError> {
+        if rules.commits_to_status { Ok(None) } else { Ok(read_state_root_after(&self.txn, tx_number)?) }
     }
 
     fn receipt_rules(&self, header: &Header) -> Result<BlockRules, QueryError> {
@@ -125,14 +143,19 @@ impl Snapshot<'_> {
     }
 }
 
-fn with_transactions(receipts: Vec<Receipt>, rules: BlockRules, block: FullBlock) -> Vec<ReceiptAt> {
+fn with_transactions(
+    receipts: Vec<Receipt>,
+    state_roots: Vec<Option<B256>>,
+    rules: BlockRules,
+    block: FullBlock,
+) -> Vec<ReceiptAt> {
     let mut before = Before::default();
-    let pairs = receipts.into_iter().zip(block.into_transactions());
-    pairs
-        .map(|(receipt, transaction)| {
+    let parts = receipts.into_iter().zip(state_roots).zip(block.into_transactions());
+    parts
+        .map(|((receipt, state_root), transaction)| {
             let so_far = before;
             before.add(&receipt);
-            so_far.receipt_at(receipt, transaction, rules)
+            so_far.receipt_at(receipt, state_root, transaction, rules)
         })
         .collect()
 }

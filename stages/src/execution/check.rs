@@ -1,8 +1,8 @@
 //! Holding what execution gave against the header, and writing it.
 
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use crossbeam_channel::Receiver;
-use portico_chain::{append_receipts, encode_row, write_access_list};
+use portico_chain::{append_receipts, append_state_roots, encode_row, write_access_list};
 use portico_consensus::{ExecutionResult, validate_execution};
 use portico_db::RwTxn;
 use portico_evm::BlockOutcome;
@@ -16,6 +16,8 @@ use crate::{StageContext, StageError};
 pub(super) struct Executed {
     pub block: ExecutableBlock,
     pub outcome: BlockOutcome,
+    /// After each transaction, before Byzantium.
+    pub state_roots: Option<Vec<B256>>,
     pub changes: BlockChanges,
 }
 
@@ -26,12 +28,13 @@ pub(super) fn check_and_write(
     done: u64,
     executed: &Receiver<Executed>,
 ) -> Result<(), StageError> {
-    for (expected, Executed { block, outcome, changes }) in (done + 1..).zip(executed) {
+    for (expected, Executed { block, outcome, state_roots, changes }) in (done + 1..).zip(executed) {
         debug_assert_eq!(block.header.number, expected, "blocks come in order");
         let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
-        check(context, &block, &outcome, access_list.as_deref())?;
+        check(context, &block, &outcome, state_roots.as_deref(), access_list.as_deref())?;
         let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();
         append_receipts(txn, block.first_tx_number, &rows)?;
+        append_state_roots(txn, block.first_tx_number, state_roots.as_deref().unwrap_or_default())?;
         if let Some(list) = access_list {
             write_access_list(txn, block.header.number, &Bytes::from(list))?;
         }
@@ -44,11 +47,13 @@ fn check(
     context: &StageContext<'_>,
     block: &ExecutableBlock,
     outcome: &BlockOutcome,
+    state_roots: Option<&[B256]>,
     access_list: Option<&[u8]>,
 ) -> Result<(), StageError> {
     let result = ExecutionResult {
         gas_used: outcome.gas_used,
         receipts: &outcome.receipts,
+        state_roots,
         requests: outcome.requests.as_ref(),
         block_access_list_hash: access_list.map(keccak256),
     };

@@ -241,7 +241,8 @@ pub fn read_side_block<K: TransactionKind>(
 
 /// Forgets a block that was kept beside the chain.
 pub fn delete_side_block(txn: &RwTxn<'_>, number: u64, hash: B256) -> Result<(), ChainError> {
-    if txn.delete::<tables::SideBlocks>(&BlockHashKey { number, hash })? && !is_canonical(txn, number, &hash)? {
+    if txn.delete::<tables::SideBlocks>(&BlockHashKey { number, hash })? && !is_canonical(txn, number, &hash)?
+    {
         txn.delete::<tables::HeaderNumbers>(&hash)?;
     }
     Ok(())

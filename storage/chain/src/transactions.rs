@@ -168,9 +168,34 @@ pub fn append_receipts(
     Ok(())
 }
 
-/// Deletes the receipts from `tx_number` on.
+/// Appends the state roots after the transactions from `first_tx_number` on.
+pub fn append_state_roots(
+    txn: &RwTxn<'_>,
+    first_tx_number: u64,
+    state_roots: &[B256],
+) -> Result<(), ChainError> {
+    if state_roots.is_empty() {
+        return Ok(());
+    }
+    let mut cursor = txn.cursor::<tables::ReceiptStateRoots>()?;
+    for (tx_number, root) in (first_tx_number..).zip(state_roots) {
+        cursor.append(&tx_number, root)?;
+    }
+    Ok(())
+}
+
+/// The state root after a transaction before Byzantium, when it was computed.
+pub fn read_state_root_after<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    tx_number: u64,
+) -> Result<Option<B256>, ChainError> {
+    Ok(txn.get::<tables::ReceiptStateRoots>(&tx_number)?)
+}
+
+/// Deletes the receipts from `tx_number` on, and the state roots that belong to them.
 pub fn delete_receipts_from(txn: &RwTxn<'_>, tx_number: u64) -> Result<(), ChainError> {
     txn.cursor::<tables::Receipts>()?.delete_from(&tx_number.encode())?;
+    txn.cursor::<tables::ReceiptStateRoots>()?.delete_from(&tx_number.encode())?;
     Ok(())
 }
 

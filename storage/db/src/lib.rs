@@ -33,4 +33,4 @@ pub use table::{DupSort, Key, Table, TableInfo, Value};
 pub use txn::{RawRow, RoTxn, RwTxn, Txn};
 
 /// Version of the tables and of every codec in them; any change to what is stored raises it.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;

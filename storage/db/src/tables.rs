@@ -104,6 +104,11 @@ tables! {
     /// Example: `0000000000000000` → `08 88a401 00` (success, 21000 gas, no logs).
     Receipts: u64 => Receipt;
 
+    /// State roots after single transactions, to which receipts before Byzantium commit.
+    /// key: transaction number, 8 bytes big-endian; value: 32 bytes.
+    /// Example: `0000000000000000` → `96a8e009…94f` (mainnet's first transaction).
+    ReceiptStateRoots: u64 => B256;
+
     /// Transactions by hash.
     /// key: first 8 bytes of the hash; value: transaction numbers, 6 bytes big-endian, sorted duplicates (a reader
     /// compares the whole hash with that of the transaction).

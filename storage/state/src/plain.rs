@@ -60,6 +60,11 @@ impl<'txn, 'db, K: TransactionKind> PlainReader<'txn, 'db, K> {
         read_code(self.txn, code_hash)
     }
 
+    /// Whether an account has any slot that is set.
+    pub fn has_storage(&mut self, address: &Address) -> Result<bool, DbError> {
+        Ok(self.storage.seek_exact(address)?.is_some())
+    }
+
     /// All slots of an account, in order.
     pub fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, DbError> {
         let mut slots = Vec::new();

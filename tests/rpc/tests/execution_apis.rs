@@ -6,23 +6,11 @@ use portico_test_support::fixture;
 use portico_tests_rpc::{Comparison, Conversation, Report, RpcNode, compare};
 use serde_json::Value;
 
-/// Receipts before Byzantium hold the state root after the transaction, which the database does not keep.
-const NO_ROOT: &str = "receipts before Byzantium: status is given, root is not kept";
 /// The newer release answers -32602, and so do we.
 const OLD_CODE: &str = "the older release expects -32000 where the newer one expects -32602";
 
 /// Conversations that go otherwise, and why.
-const KNOWN: [(&str, &str, &str); 12] = [
-    ("chain-54-osaka-bpo", "eth_getBlockReceipts/get-block-receipts-by-hash", NO_ROOT),
-    ("chain-54-osaka-bpo", "eth_getBlockReceipts/get-block-receipts-n", NO_ROOT),
-    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-contract", NO_ROOT),
-    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-input", NO_ROOT),
-    ("chain-54-osaka-bpo", "eth_getTransactionReceipt/get-legacy-receipt", NO_ROOT),
-    ("chain-45-prague", "eth_getBlockReceipts/get-block-receipts-by-hash", NO_ROOT),
-    ("chain-45-prague", "eth_getBlockReceipts/get-block-receipts-n", NO_ROOT),
-    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-contract", NO_ROOT),
-    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-input", NO_ROOT),
-    ("chain-45-prague", "eth_getTransactionReceipt/get-legacy-receipt", NO_ROOT),
+const KNOWN: [(&str, &str, &str); 2] = [
     ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key", OLD_CODE),
     ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key-too-large", OLD_CODE),
 ];

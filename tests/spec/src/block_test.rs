@@ -8,10 +8,10 @@ use portico_chainspec::ChainSpec;
 use portico_consensus::HeaderChecks;
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
 use portico_files::{FileBlock, decode_block_rlp};
-use portico_state::PlainReader;
 use portico_stages::{
     BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
 };
+use portico_state::PlainReader;
 use serde::{Deserialize, de::IgnoredAny};
 use tempfile::TempDir;
 
@@ -125,7 +125,12 @@ impl BlockTestRunner {
 }
 
 impl CaseRunner for BlockTestRunner {
-    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome)) -> Result<(), SpecError> {
+    fn run(
+        &mut self,
+        name: &str,
+        json: &str,
+        report: &mut dyn FnMut(&str, Outcome),
+    ) -> Result<(), SpecError> {
         let malformed = |error: serde_json::Error| SpecError::Malformed {
             name: name.to_owned(),
             reason: error.to_string(),
@@ -194,9 +199,10 @@ impl CaseRun<'_> {
         let mut batch: Vec<BlockParts> = Vec::new();
         for (index, block) in case.blocks.iter().flatten().enumerate() {
             let what = format!("block {index} of the list");
-            let decoded = block.bytes().ok_or_else(|| Refusal::Hex).and_then(|bytes| {
-                decode_block_rlp(&bytes).map(parts).map_err(Refusal::Rlp)
-            });
+            let decoded = block
+                .bytes()
+                .ok_or_else(|| Refusal::Hex)
+                .and_then(|bytes| decode_block_rlp(&bytes).map(parts).map_err(Refusal::Rlp));
             match (block.exception(&case.network), decoded) {
                 (None, Err(refusal)) => return Err(difference(what, "a valid block", refusal)),
                 (Some(exception), Err(refusal)) => self.refused(exception, &refusal),

@@ -69,7 +69,8 @@ fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError
     }
     entries.sort();
     for entry in entries {
-        let is_wanted = entry.is_dir() && !entry.ends_with(META_FOLDER) || is_json(&entry) || is_archive(&entry);
+        let is_wanted =
+            entry.is_dir() && !entry.ends_with(META_FOLDER) || is_json(&entry) || is_archive(&entry);
         if is_wanted && walk(&entry, visit)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }

@@ -155,10 +155,12 @@ impl Report {
     }
 
     fn add_mismatch(&mut self, case: &str, mismatch: ReasonMismatch) {
-        let shape = |text: &str| text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().to_owned();
-        let known = self.reason_mismatches.iter_mut().find(|known| {
-            known.expected == mismatch.expected && shape(&known.got) == shape(&mismatch.got)
-        });
+        let shape =
+            |text: &str| text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().to_owned();
+        let known = self
+            .reason_mismatches
+            .iter_mut()
+            .find(|known| known.expected == mismatch.expected && shape(&known.got) == shape(&mismatch.got));
         match known {
             Some(known) => known.count += 1,
             None => self.reason_mismatches.push(MismatchCount {
@@ -183,7 +185,8 @@ impl Report {
         for mismatch in other.reason_mismatches {
             let MismatchCount { expected, got, case, count } = mismatch;
             self.add_mismatch(&case, ReasonMismatch { expected: expected.clone(), got });
-            if let Some(mine) = self.reason_mismatches.iter_mut().rev().find(|mine| mine.expected == expected) {
+            if let Some(mine) = self.reason_mismatches.iter_mut().rev().find(|mine| mine.expected == expected)
+            {
                 mine.count += count - 1;
             }
         }

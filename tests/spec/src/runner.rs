@@ -39,7 +39,8 @@ pub trait CaseRunner {
     ///
     /// # Errors
     /// When the case is not what its format says, or the runner itself failed; the whole run ends.
-    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome)) -> Result<(), SpecError>;
+    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome))
+    -> Result<(), SpecError>;
 
     /// Blocks refused so far, as the fixtures asked.
     fn refused_blocks(&self) -> u64 {

@@ -78,9 +78,15 @@ pub(super) fn uncle(header: Header) -> RpcBlock {
 pub(super) fn receipt(at: ReceiptAt) -> RpcReceipt {
     let contract_address = at.created_address();
     let logs_bloom = logs_bloom(&at.receipt.logs);
-    // Before Byzantium others have `root` here, which is not kept; the status is known all the same.
-    let ReceiptAt { receipt, transaction, gas_used, first_log_index, blob_gas_price, commits_to_status: _ } =
-        at;
+    let ReceiptAt {
+        receipt,
+        transaction,
+        gas_used,
+        first_log_index,
+        blob_gas_price,
+        commits_to_status: _,
+        state_root,
+    } = at;
     let effective_gas_price = transaction.effective_gas_price();
     let TransactionAt { transaction, sender, block, tx_index } = transaction;
     let transaction_hash = *transaction.tx_hash();
@@ -88,7 +94,8 @@ pub(super) fn receipt(at: ReceiptAt) -> RpcReceipt {
         .zip(receipt.logs)
         .map(|(log_index, inner)| log(LogAt { log: inner, block, transaction_hash, tx_index, log_index }));
     let body = ReceiptBody {
-        status: Eip658Value::Eip658(receipt.success),
+        // Where the state root was not computed, the status is known all the same.
+        status: state_root.map_or(Eip658Value::Eip658(receipt.success), Eip658Value::PostState),
         cumulative_gas_used: receipt.cumulative_gas_used,
         logs: logs.collect(),
     };
