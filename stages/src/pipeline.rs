@@ -16,6 +16,7 @@ use std::{
 
 use portico_chain::{prune_checkpoint, read_checkpoint, write_checkpoint, write_prune_checkpoint};
 use portico_chainspec::ChainSpec;
+use portico_consensus::ethash::LightCaches;
 use portico_db::{Database, RwTxn};
 
 use crate::{
@@ -81,9 +82,10 @@ struct Cycle {
 impl<'a> Pipeline<'a> {
     /// The stages, fed by `source`.
     pub fn new(config: PipelineConfig<'a>, source: &SharedSource) -> Self {
+        let caches = Arc::new(LightCaches::default());
         let stages: Vec<Box<dyn Stage>> = vec![
-            Box::new(Headers::new(source.clone())),
-            Box::new(Bodies::new(source.clone())),
+            Box::new(Headers::new(source.clone(), caches.clone())),
+            Box::new(Bodies::new(source.clone(), caches)),
             Box::new(Senders),
             Box::new(Execution),
             Box::new(AccountHashing),
