@@ -6,9 +6,9 @@
 //!  header without mix hash and nonce ── seal hash ──┐                   ▼
 //!                                           nonce ──┴── 64 reads of 128 bytes ── mix hash, result
 //! ```
-//! A seal holds when the mix hash is the header's and the result is at most 2^256 / difficulty. Making the cache is
-//! most of the work (a quarter of a second for the first epoch, more than a second for the last), so [`LightCaches`]
-//! keeps the latest ones.
+//! A seal holds when the mix hash is the header's and the result is at most 2^256 / difficulty. A seal takes
+//! milliseconds, a cache about half a second in the first epoch and a few seconds in mainnet's last (`benches/ethash.rs`),
+//! so [`LightCaches`] keeps the latest ones.
 
 mod cache;
 mod epoch;
