@@ -1,8 +1,9 @@
 //! Block files as the source that the stages take blocks from.
 
-use std::{collections::VecDeque, iter::Peekable};
+use std::{collections::VecDeque, iter::Peekable, sync::Arc};
 
 use alloy_primitives::B256;
+use portico_chainspec::ChainSpec;
 use portico_files::{BlockFiles, Blocks, FileBlock, FileError};
 use portico_stages::{BlockSource, SourceBody, SourceError, SourceHeader, SourceLimit};
 
@@ -17,7 +18,7 @@ pub struct FileSource {
     held: VecDeque<FileBlock>,
     /// The block behind which `blocks` stands.
     last: Option<(u64, B256)>,
-    genesis_hash: B256,
+    spec: Arc<ChainSpec>,
 }
 
 /// The blocks with the file that each came from left aside: that file is found again by number when needed.
@@ -37,10 +38,10 @@ impl Iterator for FileBlocks {
 }
 
 impl FileSource {
-    /// Blocks from `files`, whose block 0, when it is in them, must have `genesis_hash`.
-    pub fn new(files: BlockFiles, genesis_hash: B256) -> Self {
+    /// Blocks from `files`, whose block 0, when it is in them, must be the genesis block of `spec`.
+    pub fn new(files: BlockFiles, spec: Arc<ChainSpec>) -> Self {
         let blocks = FileBlocks(files.blocks()).peekable();
-        Self { files, blocks, held: VecDeque::new(), last: None, genesis_hash }
+        Self { files, blocks, held: VecDeque::new(), last: None, spec }
     }
 
     /// The file that holds a block, for naming it in an error.
@@ -73,8 +74,8 @@ impl FileSource {
 
     fn check_link(&self, block: &FileBlock, parent: (u64, B256)) -> Result<(), SourceError> {
         let file = self.file_of(block.number()).map(|path| path.display().to_string()).unwrap_or_default();
-        if block.number() == 0 && block.hash != self.genesis_hash {
-            let (found, expected) = (block.hash, self.genesis_hash);
+        if block.number() == 0 && block.hash != self.spec.genesis_hash() {
+            let (found, expected) = (block.hash, self.spec.genesis_hash());
             let message = format!(
                 "{file}: block 0 is {found}, this chain's genesis is {expected}: the file is of another chain"
             );
@@ -112,7 +113,8 @@ impl BlockSource for FileSource {
             }
             body_bytes += block.rlp_length as u64;
             self.last = Some((block.number(), block.hash));
-            headers.push(SourceHeader { hash: block.hash, header: block.header.clone() });
+            let vouched = block.accumulator.is_some_and(|root| self.spec.knows_accumulator(root));
+            headers.push(SourceHeader { hash: block.hash, header: block.header.clone(), vouched });
             self.held.push_back(block);
         }
         Ok(headers)

@@ -3,11 +3,11 @@
 use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 
 use alloy_primitives::B256;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use eyre::{Result, bail};
 use portico_chain::{canonical_hash, read_checkpoint};
 use portico_chainspec::ChainSpec;
-use portico_consensus::HeaderChecks;
+use portico_consensus::{HeaderChecks, ethash::VerifyPow};
 use portico_db::{Database, SyncMode};
 use portico_files::BlockFiles;
 use portico_stages::{
@@ -75,9 +75,33 @@ pub struct StageArgs {
         value_name = "BLOCKS"
     )]
     unwind_horizon: u64,
+    /// Proof-of-work seals to verify; by default a sample on mainnet and Sepolia, none on other chains
+    #[arg(long = "verify-pow", value_enum, env = "PORTICO_VERIFY_POW", value_name = "WHICH")]
+    verify_pow: Option<VerifyPowArg>,
     /// Do not ask for the slot number in Amsterdam headers (chains made while the fork was designed)
     #[arg(long = "lenient.slot-number", hide = true)]
     lenient_slot_number: bool,
+}
+
+/// [`VerifyPow`], as users type it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum VerifyPowArg {
+    /// Every one, those of ommers too
+    All,
+    /// One in a hundred and the last of every batch, of blocks that are in no archive known to be the chain's
+    Sample,
+    /// None
+    None,
+}
+
+impl From<VerifyPowArg> for VerifyPow {
+    fn from(which: VerifyPowArg) -> Self {
+        match which {
+            VerifyPowArg::All => Self::All,
+            VerifyPowArg::Sample => Self::Sample,
+            VerifyPowArg::None => Self::None,
+        }
+    }
 }
 
 impl StageArgs {
@@ -88,6 +112,7 @@ impl StageArgs {
             overlay_bytes: self.overlay_bytes as u64,
             etl_bytes: self.etl_bytes,
             unwind_horizon: self.unwind_horizon,
+            verify_pow: self.verify_pow.map(VerifyPow::from),
             header_checks: HeaderChecks { slot_number: !self.lenient_slot_number, ..HeaderChecks::default() },
             ..StageSettings::default()
         }
@@ -197,7 +222,7 @@ pub fn import_files(
 ) -> Result<ImportEnd> {
     ensure_genesis(database, spec, data_dir)?;
     let branch = find_branch(database, &files)?;
-    let source = Rc::new(RefCell::new(FileSource::new(files, spec.genesis_hash())));
+    let source = Rc::new(RefCell::new(FileSource::new(files, spec.clone())));
     let shared: SharedSource = source.clone();
     let config = PipelineConfig { database, spec, settings, stop, observer, scratch: data_dir.scratch()? };
     let mut pipeline = Pipeline::new(config, &shared);

@@ -204,3 +204,30 @@ fn a_read_only_folder_is_named() {
     }
     fails_with(&output, &["creating"]);
 }
+
+#[test]
+fn a_block_without_proof_of_work_is_refused_on_mainnet() {
+    let Some(blocks) = fixture("real-chains/mainnet/besu/badpow.blocks") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let datadir = folder.path().join("data");
+    let import = |more: &[&str]| {
+        let arguments = ["-q", "import", "--db.growth-step", "128KB", "--chain", "mainnet"];
+        run(&[&arguments, more, &[blocks.to_str().unwrap()]].concat(), &datadir)
+    };
+    fails_with(&import(&[]), &["badpow.blocks", "block 1 (0x", "mix hash", "stands at block 0"]);
+    fails_with(&import(&["--verify-pow", "all"]), &["block 1 (0x", "mix hash"]);
+    assert_eq!(import(&["--verify-pow", "some"]).status.code(), Some(2));
+    assert!(stdout(&import(&["--verify-pow", "none"])).contains("head: block 1 "));
+}
+
+#[test]
+fn the_choice_of_seals_is_among_the_settings() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
+    let printed =
+        stdout(&command.args(["config", "import"]).env("PORTICO_VERIFY_POW", "all").output().unwrap());
+    let line = printed.lines().find(|line| line.starts_with("--verify-pow")).unwrap();
+    assert_eq!(
+        line.split_whitespace().skip(1).collect::<Vec<_>>(),
+        ["all", "environment", "PORTICO_VERIFY_POW"]
+    );
+}

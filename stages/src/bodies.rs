@@ -1,6 +1,9 @@
 //! Bodies from a source, each checked against its header.
 //!
-//! Writes `BlockBodies` and `Transactions`. Roots are computed and transactions encoded on all cores.
+//! Writes `BlockBodies` and `Transactions`. Roots are computed and transactions encoded on all cores, and so are the
+//! proof-of-work seals of ommers where the settings ask for every seal.
+
+use std::sync::Arc;
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
@@ -10,14 +13,16 @@ use portico_chain::{
 };
 use portico_chainspec::BlockContext;
 use portico_consensus::{
-    Ancestor, BodyView, ConsensusError, OMMER_GENERATIONS_MAX, validate_body, validate_ommers_with,
+    Ancestor, BodyView, ConsensusError, OMMER_GENERATIONS_MAX,
+    ethash::{LightCaches, VerifyPow, is_mined},
+    validate_body, validate_ommers_with,
 };
 use portico_db::RwTxn;
 use rayon::prelude::*;
 
 use crate::{
     BlockRange, Counters, SharedSource, SourceBody, SourceError, Stage, StageContext, StageError, StageId,
-    StageOutput,
+    StageOutput, seals::first_bad_seal,
 };
 
 /// Blocks that are asked for and checked together.
@@ -26,12 +31,13 @@ const CHUNK_BLOCKS: u64 = 256;
 /// See the module.
 pub struct Bodies {
     source: SharedSource,
+    caches: Arc<LightCaches>,
 }
 
 impl Bodies {
-    /// Takes bodies from `source`.
-    pub fn new(source: SharedSource) -> Self {
-        Self { source }
+    /// Takes bodies from `source`, and verifies the seals of ommers with `caches`.
+    pub fn new(source: SharedSource, caches: Arc<LightCaches>) -> Self {
+        Self { source, caches }
     }
 }
 
@@ -68,6 +74,9 @@ impl Stage for Bodies {
                 return Err(SourceError { message }.into());
             }
             let rows = check_and_encode(context, &waiting, &bodies)?;
+            if context.verify_pow() == VerifyPow::All {
+                check_ommer_seals(context, &self.caches, &waiting, &bodies)?;
+            }
             for ((waiting, body), rows) in waiting.iter().zip(bodies).zip(rows) {
                 check_ommers(context, txn, waiting, &body)?;
                 append_transactions(txn, tx_number, &rows)?;
@@ -172,4 +181,18 @@ fn check_ommers(
         .collect();
     validate_ommers_with(context.settings.header_checks, context.spec, &body.ommers, &ancestors)
         .map_err(|error| invalid(waiting, error))
+}
+
+fn check_ommer_seals(
+    context: &StageContext<'_>,
+    caches: &LightCaches,
+    waiting: &[Waiting],
+    bodies: &[SourceBody],
+) -> Result<(), StageError> {
+    let mined = waiting.iter().zip(bodies).filter(|(waiting, _)| is_mined(context.spec, waiting.block));
+    let (blocks, ommers): (Vec<&Waiting>, Vec<&Header>) =
+        mined.flat_map(|(waiting, body)| body.ommers.iter().map(move |ommer| (waiting, ommer))).unzip();
+    let Some((position, error)) = first_bad_seal(context, caches, &ommers)? else { return Ok(()) };
+    let error = ConsensusError::InvalidOmmer { hash: ommers[position].hash_slow(), reason: Box::new(error) };
+    Err(invalid(blocks[position], error))
 }

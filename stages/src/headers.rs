@@ -1,29 +1,36 @@
-//! Headers from a source, each checked against its parent.
+//! Headers from a source, each checked against its parent, and proof-of-work seals as the settings ask.
 //!
-//! Writes `CanonicalHeaders`, `HeaderNumbers`, `Headers`, `TotalDifficulties`. Proof-of-work seals are not checked.
+//! Writes `CanonicalHeaders`, `HeaderNumbers`, `Headers`, `TotalDifficulties`.
+
+use std::sync::Arc;
 
 use alloy_primitives::{B256, U256};
 use portico_chain::{
     ChainError, NewHeader, append_headers, canonical_hash, delete_headers_above, read_header,
     read_total_difficulty,
 };
-use portico_consensus::{Parent, total_difficulty, validate_header_with};
+use portico_consensus::{
+    Parent,
+    ethash::{LightCaches, VerifyPow, is_mined},
+    total_difficulty, validate_header_with,
+};
 use portico_db::RwTxn;
 
 use crate::{
     BlockRange, Counters, InvalidReason, SharedSource, SourceHeader, SourceLimit, Stage, StageContext,
-    StageError, StageId, StageOutput,
+    StageError, StageId, StageOutput, seals::Seals,
 };
 
 /// See the module.
 pub struct Headers {
     source: SharedSource,
+    seals: Seals,
 }
 
 impl Headers {
-    /// Takes headers from `source`.
-    pub fn new(source: SharedSource) -> Self {
-        Self { source }
+    /// Takes headers from `source`, and verifies seals with `caches`.
+    pub fn new(source: SharedSource, caches: Arc<LightCaches>) -> Self {
+        Self { source, seals: Seals::new(caches) }
     }
 }
 
@@ -62,6 +69,22 @@ impl Tip {
     }
 }
 
+/// Whether the header after `parent` has a seal that may be verified.
+fn in_question(
+    context: &StageContext<'_>,
+    verify_pow: VerifyPow,
+    parent: &Tip,
+    SourceHeader { header, vouched, .. }: &SourceHeader,
+) -> bool {
+    let wanted = match verify_pow {
+        VerifyPow::All => true,
+        VerifyPow::Sample => !vouched,
+        VerifyPow::None => false,
+    };
+    let block = context.spec.block_context(header.number, header.timestamp, parent.total_difficulty);
+    wanted && is_mined(context.spec, block)
+}
+
 impl Stage for Headers {
     fn id(&self) -> StageId {
         StageId::Headers
@@ -77,12 +100,20 @@ impl Stage for Headers {
         let mut tip = Tip::read(txn, range.done)?;
         let headers = self.source.borrow_mut().headers((range.done, tip.hash), limit)?;
         let mut rows = Vec::with_capacity(headers.len());
+        // Positions of the rows whose seals are in question.
+        let mut mined = Vec::new();
+        let verify_pow = context.verify_pow();
         for next in headers {
             context.stop.check()?;
+            if in_question(context, verify_pow, &tip, &next) {
+                mined.push(rows.len());
+            }
             tip = tip.advance(context, &next)?;
-            let SourceHeader { hash, header } = next;
+            let SourceHeader { hash, header, vouched: _ } = next;
             rows.push(NewHeader { hash, header, total_difficulty: tip.total_difficulty });
         }
+        let mined: Vec<&NewHeader> = mined.into_iter().map(|position| &rows[position]).collect();
+        self.seals.verify(context, verify_pow, &mined)?;
         append_headers(txn, &rows)?;
         let counters = Counters { rows: 4 * rows.len() as u64, ..Counters::default() };
         Ok(StageOutput { reached: tip.header.number, counters })

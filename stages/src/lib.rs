@@ -23,6 +23,7 @@ mod metrics;
 mod order;
 mod pipeline;
 mod prune;
+mod seals;
 mod senders;
 mod sorted_work;
 mod source;

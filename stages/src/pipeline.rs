@@ -18,6 +18,7 @@ use portico_chain::{
     prune_checkpoint, read_block, read_checkpoint, write_checkpoint, write_prune_checkpoint, write_side_block,
 };
 use portico_chainspec::ChainSpec;
+use portico_consensus::ethash::LightCaches;
 use portico_db::{Database, RwTxn};
 
 use crate::{
@@ -84,9 +85,10 @@ struct Cycle {
 impl<'a> Pipeline<'a> {
     /// The stages, fed by `source`.
     pub fn new(config: PipelineConfig<'a>, source: &SharedSource) -> Self {
+        let caches = Arc::new(LightCaches::default());
         let stages: Vec<Box<dyn Stage>> = vec![
-            Box::new(Headers::new(source.clone())),
-            Box::new(Bodies::new(source.clone())),
+            Box::new(Headers::new(source.clone(), caches.clone())),
+            Box::new(Bodies::new(source.clone(), caches)),
             Box::new(Senders),
             Box::new(Execution),
             Box::new(AccountHashing),

@@ -16,6 +16,9 @@ pub struct SourceHeader {
     pub hash: B256,
     /// The header.
     pub header: Header,
+    /// Whether the source knows this block to be the chain's without its proof of work: it is in an archive with an
+    /// accumulator root that the chain specification knows. A sample of seals leaves it out.
+    pub vouched: bool,
 }
 
 /// A body as a source hands it over, not yet checked.
@@ -38,7 +41,8 @@ pub struct SourceLimit {
     pub body_bytes: u64,
 }
 
-/// Where the Headers and the Bodies stage get blocks from. Nothing that it says is trusted.
+/// Where the Headers and the Bodies stage get blocks from. Nothing that it says is trusted,
+/// apart from [`SourceHeader::vouched`].
 pub trait BlockSource {
     /// Headers of the blocks that follow `parent` (number and hash), in order; none when there are no more for now.
     ///

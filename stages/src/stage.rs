@@ -9,7 +9,7 @@ use std::{
 };
 
 use portico_chainspec::ChainSpec;
-use portico_consensus::HeaderChecks;
+use portico_consensus::{HeaderChecks, ethash::VerifyPow};
 use portico_db::RwTxn;
 
 use crate::StageError;
@@ -152,6 +152,8 @@ pub struct StageSettings {
     pub receipt_state_roots: bool,
     /// Header rules that test chains may leave out.
     pub header_checks: HeaderChecks,
+    /// Proof-of-work seals to verify; without it those of [`VerifyPow::default_for`] the chain.
+    pub verify_pow: Option<VerifyPow>,
 }
 
 impl Default for StageSettings {
@@ -166,6 +168,7 @@ impl Default for StageSettings {
             trie_rebuild_permille: 100,
             receipt_state_roots: true,
             header_checks: HeaderChecks::default(),
+            verify_pow: None,
         }
     }
 }
@@ -220,6 +223,13 @@ pub struct StageContext<'a> {
     pub progress: &'a dyn Progress,
     /// Folder for sorted loads that do not fit memory.
     pub scratch: PathBuf,
+}
+
+impl StageContext<'_> {
+    /// Proof-of-work seals to verify: what the settings say, or what the chain's default is.
+    pub fn verify_pow(&self) -> VerifyPow {
+        self.settings.verify_pow.unwrap_or_else(|| VerifyPow::default_for(self.spec))
+    }
 }
 
 /// A step of the sync: a blocking function from tables to tables.

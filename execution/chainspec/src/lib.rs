@@ -14,6 +14,7 @@
 //! The rules that *use* these facts live in `portico-consensus`; this crate knows nothing about validating blocks,
 //! storage or execution.
 
+mod accumulators;
 mod blob;
 mod builtin;
 mod engine;

@@ -74,6 +74,14 @@ pub enum ConsensusError {
     CliquePeriod { parent: u64, period: u64, got: u64 },
     #[error("seal is no signature by any key")]
     CliqueSeal,
+    #[error("difficulty 0 of a proof-of-work block")]
+    EthashDifficultyZero,
+    #[error("mix hash {got}: the proof of work gives {expected}")]
+    EthashMixHash { expected: B256, got: B256 },
+    #[error("proof of work {result} is above 2^256 / difficulty, which is {difficulty}")]
+    EthashBoundary { difficulty: U256, result: B256 },
+    #[error("proof-of-work epoch {epoch} is beyond {max}")]
+    EthashEpoch { epoch: u64, max: u64 },
 
     // Ommers.
     #[error("{got} ommers, more than {max}")]

@@ -51,7 +51,8 @@ impl Default for HeaderChecks {
     }
 }
 
-/// Checks every rule that a header alone can break. Proof-of-work seals and Clique's signer list are not checked.
+/// Checks every rule that a header alone can break. Proof-of-work seals ([`crate::ethash`]) and
+/// Clique's signer list are not checked.
 ///
 /// # Errors
 /// The first rule that is broken.

@@ -5,7 +5,7 @@
 //! | step | function | needs |
 //! |---|---|---|
 //! | header | [`validate_header`] | the parent's header, hash and total difficulty |
-//! | seal | [`clique::recover_block_signer`] | the header (proof of work is not checked here) |
+//! | seal | [`ethash::verify_seal`], [`clique::recover_block_signer`] | the header; of ethash, the cache of its epoch |
 //! | ommers | [`validate_ommers`] | the last seven ancestors |
 //! | body | [`validate_body`] | the header |
 //! | execution | [`validate_execution`] | what executing the block gave |
@@ -14,14 +14,15 @@
 //! from [`ChainSpec::block_context`](portico_chainspec::ChainSpec::block_context), which needs the parent's total
 //! difficulty to tell whether the chain has merged. Each broken rule has its own [`ConsensusError`].
 //!
-//! What is *not* here: the validity of a transaction against the state (that is execution's), and proof-of-work
-//! seals.
+//! What is *not* here: the validity of a transaction against the state (that is execution's), and the choice of the
+//! proof-of-work seals that are verified (the Headers stage's).
 
 mod body;
 pub mod clique;
 mod difficulty;
 mod engine;
 mod error;
+pub mod ethash;
 mod execution;
 mod fee;
 mod header;

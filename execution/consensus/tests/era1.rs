@@ -7,8 +7,8 @@ use alloy_primitives::{B256, U256};
 use alloy_rlp::Decodable;
 use portico_chainspec::ChainSpec;
 use portico_consensus::{
-    Ancestor, BodyView, ExecutionResult, OMMER_GENERATIONS_MAX, Parent, total_difficulty, validate_body,
-    validate_execution, validate_header, validate_ommers,
+    Ancestor, BodyView, ExecutionResult, OMMER_GENERATIONS_MAX, Parent, ethash::LightCaches,
+    total_difficulty, validate_body, validate_execution, validate_header, validate_ommers,
 };
 use std::io::Read;
 use support::fixtures;
@@ -131,4 +131,26 @@ fn recorded_sepolia_receipts_fit_their_headers() {
 fn sepolia_eras_are_valid() {
     walk(&ChainSpec::sepolia(), "sepolia/sepolia-00000-643a00f7.era1");
     walk(&ChainSpec::sepolia(), "sepolia/sepolia-00021-b8814b14.era1");
+}
+
+/// From the London blocks of Sepolia the base fee is sealed, too.
+#[test]
+fn one_seal_in_200_of_each_era_holds() {
+    let Some(fixtures) = fixtures() else { return };
+    let caches = LightCaches::default();
+    let mut sealed = 0;
+    for file in [
+        "mainnet/mainnet-00000-5ec1ffb8.era1",
+        "sepolia/sepolia-00000-643a00f7.era1",
+        "sepolia/sepolia-00021-b8814b14.era1",
+    ] {
+        let bytes = std::fs::read(fixtures.join("real-chains").join(file)).unwrap();
+        let entries = entries(&bytes);
+        assert_eq!(entries[1].header.base_fee_per_gas.is_some(), file.starts_with("sepolia"), "{file}");
+        for Entry { header, .. } in entries.iter().skip(1).step_by(200) {
+            assert_eq!(caches.verify_seal(header), Ok(()), "{file}, block {}", header.number);
+            sealed += 1;
+        }
+    }
+    assert_eq!(sealed, 3 * 41);
 }

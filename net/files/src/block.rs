@@ -36,6 +36,9 @@ pub struct FileBlock {
     /// Total difficulty up to and including this block, where the file says it (era1, pre-merge ere). Not verified
     /// beyond the file's own accumulator.
     pub total_difficulty: Option<U256>,
+    /// Root of the archive's accumulator that covers this block, where it has one (era1, ere for blocks before the
+    /// merge). It was found to be the root of the blocks in the file; whether those are a chain's, it does not tell.
+    pub accumulator: Option<B256>,
     /// The receipts, where the file has them and [`crate::ReadSettings::receipts`] asks for them.
     pub receipts: Option<FileReceipts>,
 }
@@ -121,6 +124,7 @@ impl BlockDecoder {
             withdrawals,
             rlp_length,
             total_difficulty: None,
+            accumulator: None,
             receipts: None,
         })
     }

@@ -30,8 +30,10 @@ pub(crate) struct Era1Blocks {
     source: Source,
     settings: ReadSettings,
     index: BlockIndex,
-    /// Opened by [`Self::verify`].
+    /// Opened after [`Self::verify`].
     records: Option<Records>,
+    /// Found to be right by [`Self::verify`].
+    accumulator: Option<B256>,
     decoder: BlockDecoder,
     header_rlp: Vec<u8>,
     body_rlp: Vec<u8>,
@@ -47,6 +49,7 @@ impl Era1Blocks {
             settings,
             index,
             records: None,
+            accumulator: None,
             decoder: BlockDecoder::default(),
             header_rlp,
             body_rlp,
@@ -84,7 +87,7 @@ impl Era1Blocks {
             return Ok(None);
         }
         if self.records.is_none() {
-            self.verify()?;
+            self.accumulator = Some(self.verify()?);
             self.records = Some(Records::open(&self.source, READ_BUFFER_BYTES)?);
         }
         let number = self.index.start + self.next;
@@ -110,11 +113,12 @@ impl Era1Blocks {
             .decoder
             .header_and_body(&self.header_rlp, &self.body_rlp)
             .map_err(|error| Fault::new(offset, error))?;
-        Ok(FileBlock { total_difficulty: Some(total_difficulty), receipts, ..block })
+        let (total_difficulty, accumulator) = (Some(total_difficulty), self.accumulator);
+        Ok(FileBlock { total_difficulty, accumulator, receipts, ..block })
     }
 
-    /// Checks everything but the content of bodies and receipts.
-    fn verify(&mut self) -> Result<(), Fault> {
+    /// Checks everything but the content of bodies and receipts; gives the accumulator root.
+    fn verify(&mut self) -> Result<B256, Fault> {
         let mut records = Records::open(&self.source, PICK_BUFFER_BYTES)?;
         let version = records.expect(RecordKind::VERSION)?;
         records.fixed::<0>(version)?;
@@ -126,7 +130,9 @@ impl Era1Blocks {
                 .map_err(|fault| fault.in_block(self.index.start + position))?;
             accumulator.push(hash, total_difficulty);
         }
-        self.verify_accumulator(&mut records, accumulator.root())
+        let root = accumulator.root();
+        self.verify_accumulator(&mut records, root)?;
+        Ok(root)
     }
 
     fn verify_block(

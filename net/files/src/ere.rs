@@ -46,6 +46,8 @@ struct Opened {
     bodies: Records,
     receipts: Option<Column>,
     total_difficulties: Vec<U256>,
+    /// Root over the blocks before the merge, found to be right.
+    accumulator: Option<B256>,
 }
 
 /// A component that not every file has.
@@ -110,7 +112,7 @@ impl EreBlocks {
     }
 
     fn read_block(&mut self) -> Result<FileBlock, Fault> {
-        let Opened { headers, bodies, receipts, total_difficulties } =
+        let Opened { headers, bodies, receipts, total_difficulties, accumulator } =
             self.opened.as_mut().expect("made before the first block is read");
         let limit = self.settings.block_bytes_max;
         let offset = self.index.offset_of(self.next, HEADER_COMPONENT, RecordKind::HEADER)?;
@@ -134,6 +136,7 @@ impl EreBlocks {
             .map_err(|error| Fault::new(offset, error))?;
         Ok(FileBlock {
             total_difficulty: total_difficulties.get(self.next as usize).copied(),
+            accumulator: accumulator.filter(|_| !block.header.difficulty.is_zero()),
             receipts,
             ..block
         })
@@ -146,10 +149,13 @@ impl EreBlocks {
         records.fixed::<0>(version)?;
         let columns = self.columns()?;
         let walked = self.walk(&mut records, &columns)?;
+        let mut accumulator = None;
         if let Some(record) = walked.accumulator {
             records.seek(record)?;
             let record = records.record()?;
-            check_accumulator(&mut records, record, walked.accumulator_root())?;
+            let root = walked.accumulator_root();
+            check_accumulator(&mut records, record, root)?;
+            accumulator = Some(root);
         }
         let component = columns.iter().position(|kind| *kind == RecordKind::SLIM_RECEIPTS);
         let receipts = match (component, self.settings.receipts) {
@@ -164,6 +170,7 @@ impl EreBlocks {
             bodies: Records::open(&self.source, READ_BUFFER_BYTES)?,
             receipts,
             total_difficulties: walked.total_difficulties,
+            accumulator,
         })
     }
 
