@@ -136,6 +136,7 @@ fn with_pipeline<T>(
         stop: &stop,
         observer: &observer,
         scratch,
+        light_caches: Default::default(),
     };
     let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
     let result = work(&database, &mut Pipeline::new(config, &source));

@@ -65,6 +65,8 @@ pub struct PipelineConfig<'a> {
     pub observer: &'a dyn PipelineObserver,
     /// Folder for sorted loads that do not fit memory.
     pub scratch: PathBuf,
+    /// What proof-of-work seals are verified with: slow to make, so shared by those who make many pipelines.
+    pub light_caches: Arc<LightCaches>,
 }
 
 /// All stages in order; see the module.
@@ -85,7 +87,7 @@ struct Cycle {
 impl<'a> Pipeline<'a> {
     /// The stages, fed by `source`.
     pub fn new(config: PipelineConfig<'a>, source: &SharedSource) -> Self {
-        let caches = Arc::new(LightCaches::default());
+        let caches = config.light_caches.clone();
         let stages: Vec<Box<dyn Stage>> = vec![
             Box::new(Headers::new(source.clone(), caches.clone())),
             Box::new(Bodies::new(source.clone(), caches)),

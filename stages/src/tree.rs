@@ -242,7 +242,9 @@ impl BlockSource for HeldBlocks {
     fn headers(&mut self, parent: (u64, B256), limit: SourceLimit) -> Result<Vec<SourceHeader>, SourceError> {
         let limit = usize::try_from(limit.blocks).unwrap_or(usize::MAX);
         let following = self.from_number(parent.0.saturating_add(1)).iter().take(limit);
-        Ok(following.map(|block| SourceHeader { hash: block.hash, header: block.header.clone() }).collect())
+        Ok(following
+            .map(|block| SourceHeader { hash: block.hash, header: block.header.clone(), vouched: false })
+            .collect())
     }
 
     fn bodies(&mut self, blocks: &[(u64, B256)]) -> Result<Vec<SourceBody>, SourceError> {

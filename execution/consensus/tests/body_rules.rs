@@ -13,7 +13,7 @@ use build::{Pair, TERMINAL, chain};
 use portico_chainspec::{BlockContext, ChainSpec, Fork};
 use portico_consensus::{
     Ancestor, BodyView, ConsensusError as Error, ExecutionResult, RLP_BLOCK_SIZE_MAX,
-    receipts_root_and_bloom, validate_body, validate_execution, validate_ommers,
+    receipts_root_and_bloom, receipts_root_with_states, validate_body, validate_execution, validate_ommers,
 };
 
 type Transaction = EthereumTxEnvelope<TxEip4844>;
@@ -309,6 +309,7 @@ fn receipts_root_counts_from_byzantium_on() {
     let result = ExecutionResult {
         gas_used: 42_000,
         receipts: &receipts,
+        state_roots: None,
         requests: None,
         block_access_list_hash: None,
     };
@@ -317,6 +318,17 @@ fn receipts_root_counts_from_byzantium_on() {
         let block = BlockContext { number, timestamp: 0, merged: false };
         validate_execution(&mainnet, block, &header, result)
     };
-    assert_eq!(check(4_369_999), Ok(()));
+    assert_eq!(check(4_369_999), Ok(()), "the state roots are not given");
     assert!(matches!(check(4_370_000), Err(Error::ReceiptsRoot { .. })));
+
+    let state_roots = vec![B256::repeat_byte(1); receipts.len()];
+    let block = BlockContext { number: 4_369_999, timestamp: 0, merged: false };
+    let result = ExecutionResult { state_roots: Some(&state_roots), ..result };
+    assert!(matches!(
+        validate_execution(&mainnet, block, &header, result),
+        Err(Error::ReceiptsRoot { .. })
+    ));
+    let receipts_root = receipts_root_with_states(&receipts, &state_roots);
+    let header = Header { receipts_root, ..header.clone() };
+    assert_eq!(validate_execution(&mainnet, block, &header, result), Ok(()));
 }

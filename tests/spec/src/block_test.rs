@@ -3,9 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use alloy_primitives::{B256, keccak256};
-use portico_chain::{BlockParts, read_header};
-use portico_chainspec::ChainSpec;
-use portico_consensus::HeaderChecks;
+use portico_chain::{BlockParts, read_block, read_header};
+use portico_consensus::ethash::{LightCaches, VerifyPow};
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
 use portico_files::{FileBlock, decode_block_rlp};
 use portico_stages::{
@@ -47,6 +46,7 @@ pub struct BlockTestRunner {
     settings: BlockTestSettings,
     database: Database,
     scratch: TempDir,
+    light_caches: Arc<LightCaches>,
     refused_blocks: u64,
 }
 
@@ -71,7 +71,8 @@ impl BlockTestRunner {
             ..DatabaseSettings::default()
         };
         let database = Database::open(&scratch.path().join("db"), &database_settings)?;
-        Ok(Self { settings, database, scratch, refused_blocks: 0 })
+        let light_caches = Arc::new(LightCaches::default());
+        Ok(Self { settings, database, scratch, light_caches, refused_blocks: 0 })
     }
 
     fn run_case(&mut self, case: &BlockCase<'_>) -> Result<Outcome, SpecError> {
@@ -87,8 +88,12 @@ impl BlockTestRunner {
         txn.clear_all()?;
         txn.commit()?;
         let stop = StopSignal::default();
+        let verify_pow = match case.seal_engine {
+            Some(SealEngine::Ethash) => VerifyPow::All,
+            Some(SealEngine::NoProof) | None => VerifyPow::None,
+        };
         let stage_settings = StageSettings {
-            header_checks: HeaderChecks::default(),
+            verify_pow: Some(verify_pow),
             etl_bytes: 1 << 20,
             ..StageSettings::default()
         };
@@ -102,6 +107,10 @@ impl BlockTestRunner {
         if let Err(error) = initialize(&self.database, &context, "spec test") {
             return Ok(differs("genesis state", "to be written", error));
         }
+        let genesis = match self.settings.unwind {
+            true => Some(TableDigest::of_all(&self.database.begin_ro()?)?),
+            false => None,
+        };
         let config = PipelineConfig {
             database: &self.database,
             spec: &spec,
@@ -109,12 +118,16 @@ impl BlockTestRunner {
             stop: &stop,
             observer: &(),
             scratch: self.scratch.path().to_owned(),
+        light_caches: self.light_caches.clone(),
         };
         let mut run = CaseRun { tree: BlockTree::new(config), mismatches: Vec::new(), refused_blocks: 0 };
         let outcome = run.blocks(case, self.settings).and_then(|()| {
             check_head(&self.database, case, run.tree.head())?;
             check_accounts(&self.database, case)?;
-            if self.settings.unwind { check_unwind(&self.database, &mut run.tree) } else { Ok(()) }
+            match &genesis {
+                Some(genesis) => check_unwind(&self.database, genesis, &mut run.tree),
+                None => Ok(()),
+            }
         });
         self.refused_blocks += run.refused_blocks;
         Ok(match outcome {
@@ -330,9 +343,43 @@ fn check_accounts(database: &Database, case: &BlockCase<'_>) -> Checked {
     Ok(())
 }
 
-fn check_unwind(database: &Database, tree: &mut BlockTree<'_>) -> Checked {
-    let _ = (database, tree);
-    Ok(())
+/// Takes the chain back to genesis: every table is as genesis left it; then forward again to the same tables.
+fn check_unwind(
+    database: &Database,
+    genesis: &[TableDigest],
+    tree: &mut BlockTree<'_>,
+) -> Checked {
+    let stage = |what: &str| { let what = what.to_owned(); move |error: StageError| difference(what, "done", error) };
+    let (head, _) = tree.head().map_err(stage("head"))?;
+    let before = digests(database)?;
+    let mut blocks = Vec::new();
+    for number in 1..=head {
+        let txn = database.begin_ro().map_err(|error| difference("state", "readable", error))?;
+        let block = read_block(&txn, number).map_err(|error| difference("blocks", "readable", error))?;
+        blocks.push(block.ok_or_else(|| difference(format!("block {number}"), "present", "absent"))?);
+    }
+    tree.unwind(0).map_err(stage("unwinding to genesis"))?;
+    same_tables("after unwinding to genesis", genesis, &digests(database)?)?;
+    if !blocks.is_empty() {
+        tree.extend(blocks).map_err(stage("going forward again"))?;
+    }
+    same_tables("after going forward again", &before, &digests(database)?)
 }
 
-fn _unused(_: &ChainSpec, _: SealEngine, _: TableDigest) {}
+/// Rows that unwinding leaves: what is known of blocks beside the chain, and code.
+const KEPT: [&str; 3] = ["SideBlocks", "HeaderNumbers", "Bytecodes"];
+
+fn digests(database: &Database) -> Result<Vec<TableDigest>, Box<Difference>> {
+    let unreadable = |error: portico_db::DbError| difference("tables", "readable", error);
+    TableDigest::of_all(&database.begin_ro().map_err(unreadable)?).map_err(unreadable)
+}
+
+fn same_tables(when: &str, expected: &[TableDigest], got: &[TableDigest]) -> Checked {
+    for (expected, got) in expected.iter().zip(got) {
+        if expected != got && !KEPT.contains(&expected.table) {
+            let rows = |digest: &TableDigest| format!("{} rows, digest {:?}", digest.entries, digest);
+            return Err(difference(format!("table {} {when}", expected.table), rows(expected), rows(got)));
+        }
+    }
+    Ok(())
+}

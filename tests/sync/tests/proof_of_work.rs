@@ -47,6 +47,7 @@ fn config<'a>(node: &'a TestNode, settings: &'a StageSettings) -> PipelineConfig
         stop: &STOP,
         observer: &(),
         scratch: node.data_dir().scratch().unwrap(),
+        light_caches: Default::default(),
     }
 }
 

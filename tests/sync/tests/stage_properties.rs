@@ -78,6 +78,7 @@ fn with_pipeline<T>(node: &TestNode, work: impl FnOnce(&mut Pipeline<'_>) -> T) 
         stop: &stop,
         observer: &(),
         scratch: node.data_dir().scratch().unwrap(),
+        light_caches: Default::default(),
     };
     let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
     work(&mut Pipeline::new(config, &source))
