@@ -109,12 +109,6 @@ impl<W: Write> Eip3155Tracer<W> {
         }
     }
 
-    /// Where it writes.
-    #[cfg(test)]
-    fn output(&self) -> &W {
-        &self.output
-    }
-
     fn write(&mut self, line: &impl Serialize) {
         if self.failed.is_some() {
             return;
@@ -174,6 +168,9 @@ impl<W: Write, C: ContextTr> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
                     line.gas_cost = line.gas_cost.saturating_sub(inputs.gas_limit());
                 }
                 InterpreterAction::Return(result) if !result.result.is_ok() => {
+                    if is_out_of_gas(result.result) {
+                        line.gas_cost = line.gas;
+                    }
                     line.error = Some(error_text(result.result, Some(line.op)));
                 }
                 InterpreterAction::Return(_) | InterpreterAction::NewFrame(_) => {}
@@ -198,18 +195,25 @@ fn opcode_name(opcode: u8) -> String {
     }
 }
 
+fn is_out_of_gas(result: InstructionResult) -> bool {
+    matches!(
+        result,
+        InstructionResult::OutOfGas
+            | InstructionResult::MemoryOOG
+            | InstructionResult::MemoryLimitOOG
+            | InstructionResult::PrecompileOOG
+            | InstructionResult::InvalidOperandOOG
+            | InstructionResult::ReentrancySentryOOG
+    )
+}
+
 /// go-ethereum's words for an exception; `opcode` is the instruction that met it.
 pub(crate) fn error_text(result: InstructionResult, opcode: Option<u8>) -> String {
     let text = match result {
         InstructionResult::Revert => "execution reverted",
         InstructionResult::CallTooDeep => "max call depth exceeded",
         InstructionResult::OutOfFunds => "insufficient balance for transfer",
-        InstructionResult::OutOfGas
-        | InstructionResult::MemoryOOG
-        | InstructionResult::MemoryLimitOOG
-        | InstructionResult::PrecompileOOG
-        | InstructionResult::InvalidOperandOOG
-        | InstructionResult::ReentrancySentryOOG => "out of gas",
+        out_of_gas if is_out_of_gas(out_of_gas) => "out of gas",
         InstructionResult::OpcodeNotFound
         | InstructionResult::InvalidFEOpcode
         | InstructionResult::NotActivated => {
