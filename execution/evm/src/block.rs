@@ -10,13 +10,13 @@ use alloy_evm::{
     Database, Evm,
     block::{BalIndexedDatabase, BlockExecutor, BlockValidationError, TxResult},
     eth::{
-        EthBlockExecutionCtx, EthBlockExecutor, EthEvm, EthEvmContext, EthTxResult,
+        EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext, EthTxResult,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
 };
 use alloy_primitives::Address;
-use portico_chainspec::Fork;
+use portico_chainspec::{AmsterdamRules, Fork};
 use portico_consensus::{Engine, clique};
 use revm::{
     DatabaseCommit, Inspector,
@@ -28,6 +28,7 @@ use revm::{
 
 use crate::{
     BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
+    block_evm::BlockEvm,
     instructions::{BlockDatabase, COLLISION_CODE, recording_evm},
 };
 
@@ -271,7 +272,7 @@ where
 
 /// The steps of a block on one kind of database.
 struct Run<'a, D: Database, I> {
-    executor: EthBlockExecutor<'a, EthEvm<D, I>, BlockRules<'a>, Receipts>,
+    executor: EthBlockExecutor<'a, BlockEvm<D, I>, BlockRules<'a>, Receipts>,
     fork: Fork,
     /// Tells the database the position in the block, for the access list.
     set_access_index: fn(&mut D, u64),
@@ -305,8 +306,12 @@ where
             tx_count_hint: Some(block.transactions.len()),
             slot_number: header.slot_number,
         };
+        let executor_rules = match rules.amsterdam_rules() {
+            AmsterdamRules::Final => executor_rules,
+            AmsterdamRules::BalDevnet4 => executor_rules.without_builder_requests(),
+        };
         let fork = rules.fork();
-        let evm = recording_evm(database, environment, fork, inspector);
+        let evm = recording_evm(database, environment, rules, inspector);
         let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
         if rules.spec().dao_fork().is_some_and(|dao| dao.supported && dao.block == header.number) {
             // The irregular state change, before the fork block's first transaction (EIP-779).
@@ -339,9 +344,13 @@ where
         if environment.kind.is_create() && database.collides_by_storage(sender.create(environment.nonce)) {
             environment.data = COLLISION_CODE;
         }
+        let regular_gas_before = self.executor.block_regular_gas_used;
         self.executor
             .execute_transaction_with_result_closure((environment, recovered), show)
             .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
+        if let Some(regular_gas_used) = self.executor.evm.regular_gas_used() {
+            self.executor.block_regular_gas_used = regular_gas_before + regular_gas_used;
+        }
         let database = self.executor.evm_mut().db_mut();
         database.record_trace(sender, true, false);
         if let Some(to) = alloy_consensus::Transaction::to(transaction) {

@@ -74,11 +74,11 @@ where
     environment.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
     let outcome = match inspector {
         Some(inspector) => {
-            let evm = recording_evm(&mut *overlay, environment, rules.fork(), inspector).into_inner();
+            let evm = recording_evm(&mut *overlay, environment, rules, inspector).into_inner();
             execute(evm, request, |handler, evm| handler.inspect_run(evm))
         }
         None => {
-            let evm = recording_evm(&mut *overlay, environment, rules.fork(), NoOpInspector).into_inner();
+            let evm = recording_evm(&mut *overlay, environment, rules, NoOpInspector).into_inner();
             execute(evm, request, |handler, evm| handler.run(evm))
         }
     }?;

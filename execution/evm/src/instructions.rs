@@ -4,12 +4,9 @@
 //! before and after every instruction; wrapping the seven instructions that call, create or destroy costs nothing
 //! on all the others.
 
-use alloy_evm::{
-    Database, EvmEnv,
-    eth::{EthEvm, EthEvmContext},
-};
+use alloy_evm::{Database, EvmEnv, eth::EthEvmContext};
 use alloy_primitives::{Address, Bytes};
-use portico_chainspec::Fork;
+use portico_chainspec::{AmsterdamRules, Fork};
 use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
@@ -23,7 +20,7 @@ use revm::{
     },
 };
 
-use crate::constantinople;
+use crate::{BlockRules, bal_devnet4, block_evm::BlockEvm, constantinople};
 
 /// What the block's instructions ask of a database beyond what the interpreter asks.
 pub trait BlockDatabase {
@@ -70,9 +67,10 @@ impl<D: BlockDatabase> BlockDatabase for revm::database_interface::bal::BalDatab
 pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     database: D,
     mut environment: EvmEnv,
-    fork: Fork,
+    rules: BlockRules<'_>,
     inspector: I,
-) -> EthEvm<D, I, EthPrecompiles> {
+) -> BlockEvm<D, I> {
+    let fork = rules.fork();
     if fork == Fork::Constantinople {
         constantinople::adjust(&mut environment);
     }
@@ -94,7 +92,12 @@ pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     if fork == Fork::Constantinople {
         constantinople::install(&mut evm.instruction);
     }
-    EthEvm::new(evm, false)
+    let rules = rules.amsterdam_rules();
+    match rules {
+        AmsterdamRules::Final => {}
+        AmsterdamRules::BalDevnet4 => bal_devnet4::install(&mut evm.instruction),
+    }
+    BlockEvm::new(evm, rules)
 }
 
 /// Init code of a contract that collides: it takes all gas and leaves nothing, as a collision does.
@@ -102,13 +105,15 @@ pub(crate) const COLLISION_CODE: Bytes = Bytes::from_static(&[opcode::INVALID]);
 
 type Ictx<'a, D> = InstructionContext<'a, EthEvmContext<D>, EthInterpreter>;
 
-fn call<const KIND: u8, D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
+pub(crate) fn call<const KIND: u8, D: Database + BlockDatabase>(
+    context: Ictx<'_, D>,
+) -> InstructionExecResult {
     // Gas, then the callee.
     let (host, callee) = record_caller(context.host, context.interpreter, 1);
     contract::call::<KIND, _, _>(InstructionContext { interpreter: callee, host })
 }
 
-fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
+pub(crate) fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     context: Ictx<'_, D>,
 ) -> InstructionExecResult {
     // The created address is noted when the transaction is committed.
@@ -128,7 +133,7 @@ fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     result
 }
 
-fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
+pub(crate) fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
     let (host, interpreter) = record_caller(context.host, context.interpreter, 0);
     host::selfdestruct(InstructionContext { interpreter, host })
 }

@@ -10,7 +10,9 @@
 //! The rules outside the interpreter (system calls, rewards, withdrawals, gas dimensions) are alloy-evm's; fork
 //! placement is `portico-chainspec`'s. This crate knows no table and no stage.
 
+mod bal_devnet4;
 mod block;
+mod block_evm;
 mod call;
 mod code;
 mod constantinople;

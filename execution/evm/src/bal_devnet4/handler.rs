@@ -1,0 +1,193 @@
+//! Transactions of that time: what they pay before their first frame, and what is settled after the last.
+
+use std::{cell::Cell, marker::PhantomData};
+
+use alloy_evm::{Database, eth::EthEvmContext};
+use alloy_primitives::{Address, U256};
+use revm::{
+    Inspector,
+    context::{
+        ContextTr, TransactionType,
+        result::{EVMError, HaltReason, InvalidTransaction, ResultGas},
+    },
+    context_interface::{Cfg, Transaction, context::ContextError},
+    handler::{
+        EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult, post_execution, pre_execution,
+        validation,
+    },
+    inspector::{InspectorEvmTr, InspectorHandler},
+    interpreter::{
+        Gas, GasTracker, InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit,
+    },
+    state::Account,
+};
+
+use super::{NEW_ACCOUNT, NEW_DELEGATION, NEW_SLOT, STATE_BYTE, burn_log, forget_spilled};
+use crate::block_evm::MainnetEvm;
+
+/// Gas of a system call: all of it regular.
+pub(crate) const SYSTEM_CALL_GAS: u64 = 30_000_000;
+
+/// Runs one transaction.
+pub(crate) struct TransactionHandler<D, I> {
+    /// State gas given back for authorities that were there already; the block counts it all the same.
+    authorities_refund: Cell<u64>,
+    evm: PhantomData<(D, I)>,
+}
+
+impl<D, I> TransactionHandler<D, I> {
+    pub(crate) fn new() -> Self {
+        Self { authorities_refund: Cell::new(0), evm: PhantomData }
+    }
+
+    /// Regular gas that the transaction takes of the block's, without refunds (EIP-7778).
+    pub(crate) fn regular_gas_used(&self, gas: &ResultGas) -> u64 {
+        let regular = gas.total_gas_spent() + self.authorities_refund.get() - gas.state_gas_spent_final();
+        regular.max(gas.floor_gas())
+    }
+}
+
+impl<D: Database, I> Handler for TransactionHandler<D, I> {
+    type Evm = MainnetEvm<D, I>;
+    type Error = EVMError<D::Error>;
+    type HaltReason = HaltReason;
+
+    /// State gas is a part of the intrinsic gas: for the account that is created, and for each authorization as if
+    /// its authority were new.
+    fn validate_initial_tx_gas(&self, evm: &mut Self::Evm) -> Result<InitialAndFloorGas, Self::Error> {
+        let (tx, config) = (&evm.ctx.tx, &evm.ctx.cfg);
+        let mut gas = validation::validate_initial_tx_gas_with_gas_params(
+            tx,
+            config.spec,
+            &config.gas_params,
+            false,
+            true,
+            config.tx_gas_limit_cap(),
+            None,
+        )?;
+        let authorizations = tx.authorization_list_len() as u64;
+        let creation = if tx.kind.is_create() { NEW_ACCOUNT } else { 0 };
+        gas.set_initial_state_gas(creation + authorizations * (NEW_ACCOUNT + NEW_DELEGATION));
+        if gas.initial_total_gas() > tx.gas_limit {
+            let (gas_limit, initial_gas) = (tx.gas_limit, gas.initial_total_gas());
+            return Err(InvalidTransaction::CallGasCostMoreThanGasLimit { gas_limit, initial_gas }.into());
+        }
+        Ok(gas)
+    }
+
+    /// Authorities that are there already give state gas back, to the reservoir.
+    fn apply_eip7702_auth_list(
+        &self,
+        evm: &mut Self::Evm,
+        gas: &mut GasTracker,
+    ) -> Result<Option<u64>, Self::Error> {
+        if evm.ctx.tx.tx_type() != TransactionType::Eip7702 {
+            return Ok(Some(0));
+        }
+        let chain_id = evm.ctx.cfg.chain_id;
+        let (tx, journal) = evm.ctx.tx_journal_mut();
+        let existing =
+            pre_execution::apply_auth_list::<_, Self::Error>(chain_id, tx.authorization_list(), journal)?;
+        let refund = existing * NEW_ACCOUNT;
+        gas.set_reservoir(gas.reservoir() + refund);
+        self.authorities_refund.set(refund);
+        Ok(Some(0))
+    }
+
+    fn run_exec_loop(&mut self, evm: &mut Self::Evm, first: FrameInit) -> Result<FrameResult, Self::Error> {
+        let init = |evm: &mut Self::Evm, frame| Ok(result_of(evm.frame_init(frame)?));
+        Ok(run_frames(evm, first, init, EvmTr::frame_run)?)
+    }
+
+    /// Gives back what destroyed contracts paid for state, then the refunds.
+    fn refund(
+        &self,
+        evm: &mut Self::Evm,
+        result: &mut FrameResult,
+        authorities_refund: i64,
+    ) -> Result<(), Self::Error> {
+        let journal = &evm.ctx.journaled_state.inner;
+        let destroyed =
+            journal.selfdestructed_addresses.iter().filter_map(|address| journal.state.get(address));
+        let paid: u64 = destroyed.map(state_gas_of).sum();
+        let gas = result.gas_mut();
+        let spent = u64::try_from(gas.state_gas_spent()).unwrap_or_default();
+        forget_spilled(gas);
+        gas.refill_reservoir(paid.min(spent));
+        post_execution::refund(&evm.ctx.cfg.gas_params, gas, authorities_refund);
+        Ok(())
+    }
+
+    /// Pays the fees; then what destroyed contracts still hold is burnt, with logs in the order of addresses.
+    fn reward_beneficiary(&self, evm: &mut Self::Evm, result: &mut FrameResult) -> Result<(), Self::Error> {
+        post_execution::reward_beneficiary(&mut evm.ctx, result.gas())?;
+        let journal = &mut evm.ctx.journaled_state.inner;
+        let mut destroyed: Vec<Address> = std::mem::take(&mut journal.selfdestructed_addresses);
+        destroyed.sort_unstable();
+        for address in destroyed {
+            let balance = journal.state.get(&address).map_or(U256::ZERO, |account| account.info.balance);
+            if !balance.is_zero() {
+                journal.log(burn_log(address, balance));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<D: Database, I: Inspector<EthEvmContext<D>>> InspectorHandler for TransactionHandler<D, I> {
+    type IT = EthInterpreter;
+
+    fn inspect_run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first: FrameInit,
+    ) -> Result<FrameResult, Self::Error> {
+        let init = |evm: &mut Self::Evm, frame| Ok(result_of(evm.inspect_frame_init(frame)?));
+        Ok(run_frames(evm, first, init, InspectorEvmTr::inspect_frame_run)?)
+    }
+}
+
+/// What a contract paid for its account, code and slots.
+fn state_gas_of(account: &Account) -> u64 {
+    let code_bytes = account.info.code.as_ref().map_or(0, |code| code.len() as u64);
+    let slots = account.storage.values().filter(|slot| !slot.present_value.is_zero()).count() as u64;
+    NEW_ACCOUNT + code_bytes * STATE_BYTE + slots * NEW_SLOT
+}
+
+fn result_of<T>(item: ItemOrResult<T, FrameResult>) -> Option<FrameResult> {
+    match item {
+        ItemOrResult::Item(_) => None,
+        ItemOrResult::Result(result) => Some(result),
+    }
+}
+
+type FrameError<D> = ContextError<<D as revm::Database>::Error>;
+type Frame = revm::handler::EthFrame<EthInterpreter>;
+
+/// The loop over frames, as the interpreter has it, but that each change of frames forgets what spilled.
+fn run_frames<D: Database, I>(
+    evm: &mut MainnetEvm<D, I>,
+    first: FrameInit,
+    init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
+    run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
+) -> Result<FrameResult, FrameError<D>> {
+    if let Some(result) = init(evm, first)? {
+        return Ok(result);
+    }
+    loop {
+        let stepped = run(evm)?;
+        forget_spilled(&mut evm.frame_stack.get().interpreter.gas);
+        let mut result = match stepped {
+            ItemOrResult::Result(result) => result,
+            ItemOrResult::Item(frame) => match init(evm, frame)? {
+                Some(result) => result,
+                None => continue,
+            },
+        };
+        let gas: &mut Gas = result.gas_mut();
+        forget_spilled(gas);
+        if let Some(result) = evm.frame_return_result(result)? {
+            return Ok(result);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The interpreter as the block executor takes it, with the transactions of the chain's Amsterdam.
+
+use alloy_evm::{Database, Evm, EvmEnv, eth::EthEvmContext};
+use alloy_primitives::{Address, Bytes};
+use portico_chainspec::AmsterdamRules;
+use revm::{
+    Context, ExecuteEvm, InspectEvm, Inspector, SystemCallEvm,
+    context::{
+        BlockEnv, CfgEnv, ContextSetters, Evm as RevmEvm, TxEnv,
+        result::{EVMError, HaltReason, ResultAndState},
+    },
+    handler::{EthFrame, EthPrecompiles, Handler, instructions::EthInstructions, system_call::SystemCallTx},
+    inspector::InspectorHandler,
+    interpreter::interpreter::EthInterpreter,
+    primitives::hardfork::SpecId,
+};
+
+use crate::bal_devnet4::{SYSTEM_CALL_GAS, TransactionHandler};
+
+/// The interpreter with Ethereum's instructions and precompiles.
+pub(crate) type MainnetEvm<D, I> =
+    RevmEvm<EthEvmContext<D>, I, EthInstructions<EthInterpreter, EthEvmContext<D>>, EthPrecompiles, EthFrame>;
+
+/// Runs the transactions and system calls of a block.
+pub(crate) struct BlockEvm<D: Database, I> {
+    inner: MainnetEvm<D, I>,
+    /// The rules of the block's fork: [`AmsterdamRules::Final`] for all blocks before Amsterdam too.
+    rules: AmsterdamRules,
+    inspects: bool,
+    regular_gas_used: Option<u64>,
+}
+
+impl<D: Database, I> BlockEvm<D, I> {
+    pub(crate) fn new(inner: MainnetEvm<D, I>, rules: AmsterdamRules) -> Self {
+        Self { inner, rules, inspects: false, regular_gas_used: None }
+    }
+
+    pub(crate) fn into_inner(self) -> MainnetEvm<D, I> {
+        self.inner
+    }
+
+    /// Regular gas that the last transaction takes of the block's, where it is not what the result says.
+    pub(crate) fn regular_gas_used(&self) -> Option<u64> {
+        self.regular_gas_used
+    }
+}
+
+impl<D: Database, I: Inspector<EthEvmContext<D>>> Evm for BlockEvm<D, I> {
+    type DB = D;
+    type Tx = TxEnv;
+    type Error = EVMError<D::Error>;
+    type HaltReason = HaltReason;
+    type Spec = SpecId;
+    type BlockEnv = BlockEnv;
+    type Precompiles = EthPrecompiles;
+    type Inspector = I;
+
+    fn block(&self) -> &BlockEnv {
+        &self.inner.ctx.block
+    }
+
+    fn cfg_env(&self) -> &CfgEnv<SpecId> {
+        &self.inner.ctx.cfg
+    }
+
+    fn chain_id(&self) -> u64 {
+        self.inner.ctx.cfg.chain_id
+    }
+
+    fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
+        match self.rules {
+            AmsterdamRules::Final if self.inspects => self.inner.inspect_tx(tx),
+            AmsterdamRules::Final => self.inner.transact(tx),
+            AmsterdamRules::BalDevnet4 => {
+                self.inner.ctx.set_tx(tx);
+                let mut handler = TransactionHandler::new();
+                let result = if self.inspects {
+                    handler.inspect_run(&mut self.inner)
+                } else {
+                    handler.run(&mut self.inner)
+                };
+                let state = self.inner.finalize();
+                let result = result?;
+                self.regular_gas_used = Some(handler.regular_gas_used(result.gas()));
+                Ok(ResultAndState { result, state })
+            }
+        }
+    }
+
+    fn transact_system_call(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        data: Bytes,
+    ) -> Result<ResultAndState<HaltReason>, Self::Error> {
+        match self.rules {
+            AmsterdamRules::Final => self.inner.system_call_with_caller(caller, contract, data),
+            AmsterdamRules::BalDevnet4 => {
+                let tx = TxEnv::new_system_tx_with_caller(caller, contract, data);
+                self.inner.ctx.set_tx(TxEnv { gas_limit: SYSTEM_CALL_GAS, ..tx });
+                let result = TransactionHandler::new().run_system_call(&mut self.inner);
+                let state = self.inner.finalize();
+                Ok(ResultAndState { result: result?, state })
+            }
+        }
+    }
+
+    fn finish(self) -> (D, EvmEnv<SpecId>) {
+        let Context { block: block_env, cfg: cfg_env, journaled_state, .. } = self.inner.ctx;
+        (journaled_state.database, EvmEnv { block_env, cfg_env })
+    }
+
+    fn set_inspector_enabled(&mut self, enabled: bool) {
+        self.inspects = enabled;
+    }
+
+    fn components(&self) -> (&D, &I, &EthPrecompiles) {
+        let inner = &self.inner;
+        (&inner.ctx.journaled_state.database, &inner.inspector, &inner.precompiles)
+    }
+
+    fn components_mut(&mut self) -> (&mut D, &mut I, &mut EthPrecompiles) {
+        let inner = &mut self.inner;
+        (&mut inner.ctx.journaled_state.database, &mut inner.inspector, &mut inner.precompiles)
+    }
+}
