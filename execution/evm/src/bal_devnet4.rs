@@ -3,7 +3,7 @@
 //! What was different then:
 //!
 //! - No repricing of transactions and of state access (EIP-2780, EIP-8038): [`adjust`] starts from Osaka's prices.
-//! - State gas (EIP-8037) at 1,174 a byte, with smaller sizes. What spilled over from the reservoir into regular gas
+//! - State gas (EIP-8037) at a price that grew with the block's gas limit, for smaller sizes. What spilled over from the reservoir into regular gas
 //!   came back to the *reservoir* when it was given back; the interpreter keeps count of spilled gas to give it back
 //!   where it came from, so that count is set to zero whenever it could be asked.
 //! - A creation paid for the account before it looked at its address; a call that failed did not get back what it had
@@ -43,14 +43,10 @@ use revm::{
 use crate::instructions::{self, BlockDatabase};
 pub(crate) use handler::{SYSTEM_CALL_GAS, TransactionHandler};
 
-/// State gas of a byte of state (EIP-8037).
-const STATE_BYTE: u64 = 1_174;
-/// State gas of a new account: 112 bytes.
-const NEW_ACCOUNT: u64 = 112 * STATE_BYTE;
-/// State gas of a new slot: 32 bytes.
-const NEW_SLOT: u64 = 32 * STATE_BYTE;
-/// State gas of a delegation: 23 bytes.
-const NEW_DELEGATION: u64 = 23 * STATE_BYTE;
+/// Bytes of state that are charged for a new account, a new slot, and a delegation (EIP-8037).
+const NEW_ACCOUNT_BYTES: u64 = 112;
+const NEW_SLOT_BYTES: u64 = 32;
+const NEW_DELEGATION_BYTES: u64 = 23;
 /// Largest code (EIP-7954), in bytes; init code may have twice that.
 const CODE_SIZE_MAX: usize = 0x8000;
 /// Gas of an account-access instruction without what depends on the account (EIP-2929).
@@ -61,28 +57,45 @@ pub(crate) fn adjust(environment: &mut EvmEnv) {
     let config = &mut environment.cfg_env;
     config.enable_amsterdam_eip2780 = false;
     config.limit_contract_code_size.get_or_insert(CODE_SIZE_MAX);
-    config.gas_params = gas_params();
+    config.gas_params = gas_params(state_byte_price(environment.block_env.gas_limit));
+}
+
+/// State gas of a byte of state, by the block's gas limit (EIP-8037 of that time).
+///
+/// It lets state grow by 100 GiB a year when half of all gas pays for state in blocks of 12 seconds. So that it does
+/// not change with every step of the gas limit, five significant bits are kept after an offset.
+fn state_byte_price(gas_limit: u64) -> u64 {
+    const BLOCKS_PER_YEAR: u128 = 2_628_000;
+    const BYTES_PER_YEAR: u128 = 100 << 30;
+    const SIGNIFICANT_BITS: u32 = 5;
+    const OFFSET: u128 = 9_578;
+    let exact = (u128::from(gas_limit) * BLOCKS_PER_YEAR).div_ceil(2 * BYTES_PER_YEAR);
+    let shifted = exact + OFFSET;
+    let dropped_bits = (u128::BITS - shifted.leading_zeros()).saturating_sub(SIGNIFICANT_BITS);
+    let price = ((shifted >> dropped_bits) << dropped_bits).saturating_sub(OFFSET).max(1);
+    u64::try_from(price).expect("less than the gas limit")
 }
 
 /// Osaka's prices with those of EIP-7976, EIP-7981 and EIP-8037 as they were.
-fn gas_params() -> GasParams {
+fn gas_params(state_byte: u64) -> GasParams {
+    let new_account = NEW_ACCOUNT_BYTES * state_byte;
     let mut params = GasParams::new_spec(SpecId::OSAKA);
     params.override_gas([
         // EIP-8037: what was one price is now state gas and a smaller regular part.
         (GasId::create(), 9_000),
         (GasId::tx_create_cost(), 9_000),
-        (GasId::create_state_gas(), NEW_ACCOUNT),
+        (GasId::create_state_gas(), new_account),
         (GasId::new_account_cost(), 0),
         (GasId::new_account_cost_for_selfdestruct(), 0),
-        (GasId::new_account_state_gas(), NEW_ACCOUNT),
+        (GasId::new_account_state_gas(), new_account),
         (GasId::sstore_set_without_load_cost(), 2_800),
         (GasId::sstore_set_refund(), 2_800),
-        (GasId::sstore_set_state_gas(), NEW_SLOT),
+        (GasId::sstore_set_state_gas(), NEW_SLOT_BYTES * state_byte),
         (GasId::code_deposit_cost(), 0),
-        (GasId::code_deposit_state_gas(), STATE_BYTE),
+        (GasId::code_deposit_state_gas(), state_byte),
         (GasId::tx_eip7702_regular_gas(), 7_500),
         (GasId::tx_eip7702_regular_refund(), 0),
-        (GasId::tx_eip7702_state_gas_bytecode(), NEW_DELEGATION),
+        (GasId::tx_eip7702_state_gas_bytecode(), NEW_DELEGATION_BYTES * state_byte),
         // EIP-7976: 16 a token, four tokens a byte, zero or not.
         (GasId::tx_floor_cost_per_token(), 16),
         (GasId::tx_floor_token_zero_byte_multiplier(), 4),
@@ -143,7 +156,7 @@ fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     let gas = &mut interpreter.gas;
     if let Some(InterpreterAction::NewFrame(FrameInput::Create(inputs))) = interpreter.bytecode.action() {
         gas.erase_cost(inputs.gas_limit());
-        if gas.record_state_cost(NEW_ACCOUNT) {
+        if gas.record_state_cost(host.cfg.gas_params.create_state_gas()) {
             forget_spilled(gas);
             let forwarded = host.cfg.gas_params.call_stipend_reduction(gas.remaining());
             let is_covered = gas.record_regular_cost(forwarded);
@@ -184,4 +197,28 @@ fn burn_log(address: Address, balance: U256) -> Log {
     let topics = vec![BURN_LOG_TOPIC, B256::left_padding_from(address.as_slice())];
     let data = LogData::new_unchecked(topics, B256::from(balance).into());
     Log { address: ETH_TRANSFER_LOG_ADDRESS, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values that the EIP lists, and what the formula gives at its ends.
+    #[test]
+    fn the_price_of_a_state_byte_grows_with_the_gas_limit() {
+        for (gas_limit, price) in [
+            (0, 1),
+            (1_000_000, 1),
+            (60_000_000, 662),
+            (100_000_000, 1_174),
+            (120_000_000, 1_174),
+            (200_000_000, 2_198),
+            (300_000_000, 3_222),
+            (500_000_000, 5_782),
+            (1_000_000_000, 11_926),
+        ] {
+            assert_eq!(state_byte_price(gas_limit), price, "{gas_limit}");
+        }
+        assert!(state_byte_price(u64::MAX) < u64::MAX);
+    }
 }

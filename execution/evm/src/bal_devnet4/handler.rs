@@ -10,7 +10,11 @@ use revm::{
         ContextTr, TransactionType,
         result::{EVMError, HaltReason, InvalidTransaction, ResultGas},
     },
-    context_interface::{Cfg, Transaction, context::ContextError},
+    context_interface::{
+        Cfg, Transaction,
+        cfg::{GasId, GasParams},
+        context::ContextError,
+    },
     handler::{
         EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult, post_execution, pre_execution,
         validation,
@@ -22,7 +26,7 @@ use revm::{
     state::Account,
 };
 
-use super::{NEW_ACCOUNT, NEW_DELEGATION, NEW_SLOT, STATE_BYTE, burn_log, forget_spilled};
+use super::{burn_log, forget_spilled};
 use crate::block_evm::MainnetEvm;
 
 /// Gas of a system call: all of it regular.
@@ -66,8 +70,10 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
             None,
         )?;
         let authorizations = tx.authorization_list_len() as u64;
-        let creation = if tx.kind.is_create() { NEW_ACCOUNT } else { 0 };
-        gas.set_initial_state_gas(creation + authorizations * (NEW_ACCOUNT + NEW_DELEGATION));
+        let params = &config.gas_params;
+        let authorization = params.new_account_state_gas() + params.tx_eip7702_state_gas_bytecode();
+        let creation = if tx.kind.is_create() { params.create_state_gas() } else { 0 };
+        gas.set_initial_state_gas(creation + authorizations * authorization);
         if gas.initial_total_gas() > tx.gas_limit {
             let (gas_limit, initial_gas) = (tx.gas_limit, gas.initial_total_gas());
             return Err(InvalidTransaction::CallGasCostMoreThanGasLimit { gas_limit, initial_gas }.into());
@@ -88,7 +94,7 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
         let (tx, journal) = evm.ctx.tx_journal_mut();
         let existing =
             pre_execution::apply_auth_list::<_, Self::Error>(chain_id, tx.authorization_list(), journal)?;
-        let refund = existing * NEW_ACCOUNT;
+        let refund = existing * evm.ctx.cfg.gas_params.new_account_state_gas();
         gas.set_reservoir(gas.reservoir() + refund);
         self.authorities_refund.set(refund);
         Ok(Some(0))
@@ -109,12 +115,13 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
         let journal = &evm.ctx.journaled_state.inner;
         let destroyed =
             journal.selfdestructed_addresses.iter().filter_map(|address| journal.state.get(address));
-        let paid: u64 = destroyed.map(state_gas_of).sum();
+        let params = &evm.ctx.cfg.gas_params;
+        let paid: u64 = destroyed.map(|account| state_gas_of(account, params)).sum();
         let gas = result.gas_mut();
         let spent = u64::try_from(gas.state_gas_spent()).unwrap_or_default();
         forget_spilled(gas);
         gas.refill_reservoir(paid.min(spent));
-        post_execution::refund(&evm.ctx.cfg.gas_params, gas, authorities_refund);
+        post_execution::refund(params, gas, authorities_refund);
         Ok(())
     }
 
@@ -148,10 +155,12 @@ impl<D: Database, I: Inspector<EthEvmContext<D>>> InspectorHandler for Transacti
 }
 
 /// What a contract paid for its account, code and slots.
-fn state_gas_of(account: &Account) -> u64 {
-    let code_bytes = account.info.code.as_ref().map_or(0, |code| code.len() as u64);
+fn state_gas_of(account: &Account, params: &GasParams) -> u64 {
+    let code_length = account.info.code.as_ref().map_or(0, |code| code.len());
     let slots = account.storage.values().filter(|slot| !slot.present_value.is_zero()).count() as u64;
-    NEW_ACCOUNT + code_bytes * STATE_BYTE + slots * NEW_SLOT
+    params.new_account_state_gas()
+        + params.code_deposit_state_gas(code_length)
+        + slots * params.get(GasId::sstore_set_state_gas())
 }
 
 fn result_of<T>(item: ItemOrResult<T, FrameResult>) -> Option<FrameResult> {
