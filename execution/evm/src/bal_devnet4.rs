@@ -4,8 +4,7 @@
 //!
 //! - No repricing of transactions and of state access (EIP-2780, EIP-8038): [`adjust`] starts from Osaka's prices.
 //! - State gas (EIP-8037) at a price that grew with the block's gas limit, for smaller sizes. What spilled over from the reservoir into regular gas
-//!   came back to the *reservoir* when it was given back; the interpreter keeps count of spilled gas to give it back
-//!   where it came from, so that count is set to zero whenever it could be asked.
+//!   came back to the *reservoir* when it was given back, see [`state_gas`].
 //! - A creation paid for the account before it looked at its address; a call that failed did not get back what it had
 //!   paid for a new account.
 //! - Destroying a contract for its own benefit burnt its balance (no EIP-8246), with a log (EIP-7708).
@@ -16,6 +15,7 @@
 //! [`AmsterdamRules::BalDevnet4`]: portico_chainspec::AmsterdamRules::BalDevnet4
 
 mod handler;
+mod state_gas;
 
 use alloy_evm::{Database, EvmEnv, eth::EthEvmContext};
 use alloy_primitives::{Address, B256, Log, LogData, U256};
@@ -28,9 +28,9 @@ use revm::{
     },
     handler::instructions::EthInstructions,
     interpreter::{
-        FrameInput, Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+        FrameInput, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
         InterpreterAction,
-        instructions::host::{sstore_default_gas_accounting, sstore_with_gas_accounting},
+        instructions::host::sstore_with_gas_accounting,
         interpreter::EthInterpreter,
         interpreter_types::{InputsTr, LoopControl},
     },
@@ -42,6 +42,7 @@ use revm::{
 
 use crate::instructions::{self, BlockDatabase};
 pub(crate) use handler::{SYSTEM_CALL_GAS, TransactionHandler};
+use state_gas::{Credits, keep_credits};
 
 /// Bytes of state that are charged for a new account, a new slot, and a delegation (EIP-8037).
 const NEW_ACCOUNT_BYTES: u64 = 112;
@@ -124,21 +125,31 @@ pub(crate) fn install<D: Database + BlockDatabase>(
 
 type Ictx<'a, D> = InstructionContext<'a, EthEvmContext<D>, EthInterpreter>;
 
-/// Lets state gas that is given back go to the reservoir, wherever it came from.
-fn forget_spilled(gas: &mut Gas) {
-    gas.tracker_mut().set_state_gas_spilled(0);
-}
-
 fn sstore<D: Database>(context: Ictx<'_, D>) -> InstructionExecResult {
-    sstore_with_gas_accounting(context, |context, address, write| {
-        forget_spilled(&mut context.interpreter.gas);
-        sstore_default_gas_accounting(context, address, write)
+    sstore_with_gas_accounting(context, |context, _, write| {
+        let params = &context.host.cfg.gas_params;
+        let gas = &mut context.interpreter.gas;
+        if !gas.record_regular_cost(params.sstore_dynamic_gas(true, &write.data, write.is_cold))
+            || !keep_credits(gas, |gas| gas.record_state_cost(params.sstore_state_gas(&write.data)))
+        {
+            return Err(InstructionResult::OutOfGas);
+        }
+        let back = params.sstore_state_gas_refill(&write.data);
+        if back > 0 {
+            let mut credits = Credits::of(gas.tracker(), params);
+            credits.give_back(gas.tracker_mut(), back);
+            credits.put(gas.tracker_mut(), params);
+        }
+        gas.record_refund(params.sstore_refund(true, &write.data));
+        Ok(())
     })
 }
 
 fn call<const KIND: u8, D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
     let (interpreter, host) = (context.interpreter, context.host);
+    let credits = interpreter.gas.tracker().state_gas_spilled();
     let result = instructions::call::<KIND, D>(InstructionContext { interpreter, host });
+    interpreter.gas.tracker_mut().set_state_gas_spilled(credits);
     if let Some(InterpreterAction::NewFrame(FrameInput::Call(inputs))) = interpreter.bytecode.action() {
         inputs.charged_new_account_state_gas = false;
     }
@@ -156,8 +167,7 @@ fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     let gas = &mut interpreter.gas;
     if let Some(InterpreterAction::NewFrame(FrameInput::Create(inputs))) = interpreter.bytecode.action() {
         gas.erase_cost(inputs.gas_limit());
-        if gas.record_state_cost(host.cfg.gas_params.create_state_gas()) {
-            forget_spilled(gas);
+        if keep_credits(gas, |gas| gas.record_state_cost(host.cfg.gas_params.create_state_gas())) {
             let forwarded = host.cfg.gas_params.call_stipend_reduction(gas.remaining());
             let is_covered = gas.record_regular_cost(forwarded);
             debug_assert!(is_covered, "a part of what remains");
@@ -178,7 +188,9 @@ fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> Instructio
     let (interpreter, host) = (context.interpreter, context.host);
     let address = interpreter.input.target_address();
     let target = interpreter.stack.peek(0).map(|word| Address::from_word(word.into()));
+    let credits = interpreter.gas.tracker().state_gas_spilled();
     let result = instructions::selfdestruct(InstructionContext { interpreter, host });
+    interpreter.gas.tracker_mut().set_state_gas_spilled(credits);
     if result == Err(InstructionResult::SelfDestruct) && target == Ok(address) {
         let journal = &mut host.journaled_state.inner;
         let account = journal.state.get_mut(&address).expect("the running contract is loaded");

@@ -1,7 +1,7 @@
 //! One block on an overlay.
 
 use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
-use alloy_eip7928::BlockAccessList;
+use alloy_eip7928::{BlockAccessList, total_bal_items};
 use alloy_eips::{
     eip4895::Withdrawal, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
@@ -60,6 +60,13 @@ pub struct BlockOutcome {
     pub requests: Option<Requests>,
     /// Block access list, from Amsterdam on.
     pub access_list: Option<BlockAccessList>,
+}
+
+impl BlockOutcome {
+    /// Accounts in the block access list and their slots, changed or read.
+    pub fn access_list_items(&self) -> u64 {
+        self.access_list.as_deref().map_or(0, total_bal_items)
+    }
 }
 
 /// Who gets the fees.
@@ -340,8 +347,11 @@ where
         (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, sender);
         let mut environment = transaction_environment(transaction, sender);
+        let rules = self.executor.evm.rules();
         let database = self.executor.evm_mut().db_mut();
-        if environment.kind.is_create() && database.collides_by_storage(sender.create(environment.nonce)) {
+        // The older rules see to that themselves.
+        let looks_ahead = rules == AmsterdamRules::Final && environment.kind.is_create();
+        if looks_ahead && database.collides_by_storage(sender.create(environment.nonce)) {
             environment.data = COLLISION_CODE;
         }
         let regular_gas_before = self.executor.block_regular_gas_used;

@@ -15,7 +15,10 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-use crate::bal_devnet4::{SYSTEM_CALL_GAS, TransactionHandler};
+use crate::{
+    bal_devnet4::{SYSTEM_CALL_GAS, TransactionHandler},
+    instructions::BlockDatabase,
+};
 
 /// The interpreter with Ethereum's instructions and precompiles.
 pub(crate) type MainnetEvm<D, I> =
@@ -24,7 +27,6 @@ pub(crate) type MainnetEvm<D, I> =
 /// Runs the transactions and system calls of a block.
 pub(crate) struct BlockEvm<D: Database, I> {
     inner: MainnetEvm<D, I>,
-    /// The rules of the block's fork: [`AmsterdamRules::Final`] for all blocks before Amsterdam too.
     rules: AmsterdamRules,
     inspects: bool,
     regular_gas_used: Option<u64>,
@@ -33,6 +35,11 @@ pub(crate) struct BlockEvm<D: Database, I> {
 impl<D: Database, I> BlockEvm<D, I> {
     pub(crate) fn new(inner: MainnetEvm<D, I>, rules: AmsterdamRules) -> Self {
         Self { inner, rules, inspects: false, regular_gas_used: None }
+    }
+
+    /// The rules of the block's fork, [`AmsterdamRules::Final`] for all blocks before Amsterdam too.
+    pub(crate) fn rules(&self) -> AmsterdamRules {
+        self.rules
     }
 
     pub(crate) fn into_inner(self) -> MainnetEvm<D, I> {
@@ -45,7 +52,7 @@ impl<D: Database, I> BlockEvm<D, I> {
     }
 }
 
-impl<D: Database, I: Inspector<EthEvmContext<D>>> Evm for BlockEvm<D, I> {
+impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockEvm<D, I> {
     type DB = D;
     type Tx = TxEnv;
     type Error = EVMError<D::Error>;

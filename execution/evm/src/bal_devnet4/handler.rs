@@ -21,13 +21,17 @@ use revm::{
     },
     inspector::{InspectorEvmTr, InspectorHandler},
     interpreter::{
-        Gas, GasTracker, InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit,
+        FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, interpreter::EthInterpreter,
+        interpreter_action::FrameInit,
     },
     state::Account,
 };
 
-use super::{burn_log, forget_spilled};
-use crate::block_evm::MainnetEvm;
+use super::{Credits, burn_log};
+use crate::{
+    block_evm::MainnetEvm,
+    instructions::{BlockDatabase, COLLISION_CODE},
+};
 
 /// Gas of a system call: all of it regular.
 pub(crate) const SYSTEM_CALL_GAS: u64 = 30_000_000;
@@ -36,22 +40,25 @@ pub(crate) const SYSTEM_CALL_GAS: u64 = 30_000_000;
 pub(crate) struct TransactionHandler<D, I> {
     /// State gas given back for authorities that were there already; the block counts it all the same.
     authorities_refund: Cell<u64>,
+    /// Gas that is paid for, and counted by the block in neither dimension.
+    uncounted: u64,
     evm: PhantomData<(D, I)>,
 }
 
 impl<D, I> TransactionHandler<D, I> {
     pub(crate) fn new() -> Self {
-        Self { authorities_refund: Cell::new(0), evm: PhantomData }
+        Self { authorities_refund: Cell::new(0), uncounted: 0, evm: PhantomData }
     }
 
     /// Regular gas that the transaction takes of the block's, without refunds (EIP-7778).
     pub(crate) fn regular_gas_used(&self, gas: &ResultGas) -> u64 {
-        let regular = gas.total_gas_spent() + self.authorities_refund.get() - gas.state_gas_spent_final();
-        regular.max(gas.floor_gas())
+        let counted = gas.total_gas_spent() + self.authorities_refund.get();
+        let elsewhere = gas.state_gas_spent_final() + self.uncounted;
+        counted.saturating_sub(elsewhere).max(gas.floor_gas())
     }
 }
 
-impl<D: Database, I> Handler for TransactionHandler<D, I> {
+impl<D: Database + BlockDatabase, I> Handler for TransactionHandler<D, I> {
     type Evm = MainnetEvm<D, I>;
     type Error = EVMError<D::Error>;
     type HaltReason = HaltReason;
@@ -102,7 +109,7 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
 
     fn run_exec_loop(&mut self, evm: &mut Self::Evm, first: FrameInit) -> Result<FrameResult, Self::Error> {
         let init = |evm: &mut Self::Evm, frame| Ok(result_of(evm.frame_init(frame)?));
-        Ok(run_frames(evm, first, init, EvmTr::frame_run)?)
+        self.run_frames(evm, first, init, EvmTr::frame_run)
     }
 
     /// Gives back what destroyed contracts paid for state, then the refunds.
@@ -119,7 +126,6 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
         let paid: u64 = destroyed.map(|account| state_gas_of(account, params)).sum();
         let gas = result.gas_mut();
         let spent = u64::try_from(gas.state_gas_spent()).unwrap_or_default();
-        forget_spilled(gas);
         gas.refill_reservoir(paid.min(spent));
         post_execution::refund(params, gas, authorities_refund);
         Ok(())
@@ -141,7 +147,9 @@ impl<D: Database, I> Handler for TransactionHandler<D, I> {
     }
 }
 
-impl<D: Database, I: Inspector<EthEvmContext<D>>> InspectorHandler for TransactionHandler<D, I> {
+impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> InspectorHandler
+    for TransactionHandler<D, I>
+{
     type IT = EthInterpreter;
 
     fn inspect_run_exec_loop(
@@ -150,7 +158,7 @@ impl<D: Database, I: Inspector<EthEvmContext<D>>> InspectorHandler for Transacti
         first: FrameInit,
     ) -> Result<FrameResult, Self::Error> {
         let init = |evm: &mut Self::Evm, frame| Ok(result_of(evm.inspect_frame_init(frame)?));
-        Ok(run_frames(evm, first, init, InspectorEvmTr::inspect_frame_run)?)
+        self.run_frames(evm, first, init, InspectorEvmTr::inspect_frame_run)
     }
 }
 
@@ -173,30 +181,84 @@ fn result_of<T>(item: ItemOrResult<T, FrameResult>) -> Option<FrameResult> {
 type FrameError<D> = ContextError<<D as revm::Database>::Error>;
 type Frame = revm::handler::EthFrame<EthInterpreter>;
 
-/// The loop over frames, as the interpreter has it, but that each change of frames forgets what spilled.
-fn run_frames<D: Database, I>(
-    evm: &mut MainnetEvm<D, I>,
-    first: FrameInit,
-    init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
-    run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
-) -> Result<FrameResult, FrameError<D>> {
-    if let Some(result) = init(evm, first)? {
-        return Ok(result);
-    }
-    loop {
-        let stepped = run(evm)?;
-        forget_spilled(&mut evm.frame_stack.get().interpreter.gas);
-        let mut result = match stepped {
-            ItemOrResult::Result(result) => result,
-            ItemOrResult::Item(frame) => match init(evm, frame)? {
-                Some(result) => result,
-                None => continue,
-            },
+impl<D: Database + BlockDatabase, I> TransactionHandler<D, I> {
+    /// The loop over frames, as the interpreter has it, with the settlement of state gas of that time.
+    fn run_frames(
+        &mut self,
+        evm: &mut MainnetEvm<D, I>,
+        mut first: FrameInit,
+        init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
+        run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
+    ) -> Result<FrameResult, EVMError<D::Error>> {
+        let collision_gas = prepare_creation(evm, &mut first);
+        let result = match init(evm, first)? {
+            Some(result) => result,
+            None => self.run_inner_frames(evm, init, run)?,
         };
-        let gas: &mut Gas = result.gas_mut();
-        forget_spilled(gas);
-        if let Some(result) = evm.frame_return_result(result)? {
-            return Ok(result);
+        let collides = result.instruction_result() == InstructionResult::CreateCollision;
+        if let Some((gas_limit, collides_by_storage)) = collision_gas
+            && (collides || collides_by_storage)
+        {
+            // It takes all gas, but the block counts only what is paid before the first frame.
+            self.uncounted += gas_limit;
+        }
+        Ok(result)
+    }
+
+    fn run_inner_frames(
+        &mut self,
+        evm: &mut MainnetEvm<D, I>,
+        init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
+        run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
+    ) -> Result<FrameResult, FrameError<D>> {
+        // Of the frames that wait for a callee.
+        let mut waiting: Vec<Credits> = Vec::new();
+        loop {
+            let stepped = run(evm)?;
+            let params = &evm.ctx.cfg.gas_params;
+            let credits = Credits::take(evm.frame_stack.get().interpreter.gas.tracker_mut(), params);
+            let (mut result, credits) = match stepped {
+                ItemOrResult::Result(result) => (result, credits),
+                ItemOrResult::Item(frame) => {
+                    waiting.push(credits);
+                    match init(evm, frame)? {
+                        Some(result) => (result, Credits::default()),
+                        None => continue,
+                    }
+                }
+            };
+            let failed = !result.instruction_result().is_ok();
+            let failed_creation = result.refundable_state_gas(&evm.ctx.cfg.gas_params);
+            let gas = result.gas_mut().tracker_mut();
+            gas.set_state_gas_spilled(0);
+            if failed && !waiting.is_empty() {
+                self.uncounted += credits.settle_failed(gas);
+            }
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+            let mut caller_credits = waiting.pop().expect("a frame waits for each callee");
+            let caller_gas = evm.frame_stack.get().interpreter.gas.tracker_mut();
+            caller_credits.note_failed_creation(failed_creation.unwrap_or_default());
+            if !failed {
+                caller_credits.take_over(caller_gas, credits);
+            }
+            caller_credits.put(caller_gas, &evm.ctx.cfg.gas_params);
         }
     }
+}
+
+/// Sees to it that a contract is not created where there is storage (EIP-7610). Tells the frame's gas, and whether
+/// there is, for a creation.
+fn prepare_creation<D: Database + BlockDatabase, I>(
+    evm: &mut MainnetEvm<D, I>,
+    first: &mut FrameInit,
+) -> Option<(u64, bool)> {
+    let FrameInput::Create(inputs) = &mut first.frame_input else { return None };
+    let address = inputs.created_address(evm.ctx.tx.nonce);
+    let collides = evm.ctx.journaled_state.database.collides_by_storage(address);
+    if collides {
+        inputs.set_init_code(COLLISION_CODE);
+    }
+    Some((inputs.gas_limit(), collides))
 }
