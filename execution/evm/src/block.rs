@@ -8,7 +8,7 @@ use alloy_eips::{
 };
 use alloy_evm::{
     Database, Evm,
-    block::{BalIndexedDatabase, BlockExecutor, BlockValidationError, TxResult},
+    block::{BalIndexedDatabase, BlockExecutionError, BlockExecutor, BlockValidationError, TxResult},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext, EthTxResult,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
@@ -27,7 +27,8 @@ use revm::{
 };
 
 use crate::{
-    BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
+    BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, bal_devnet4,
+    block_environment,
     block_evm::BlockEvm,
     instructions::{BlockDatabase, COLLISION_CODE, recording_evm},
 };
@@ -354,18 +355,46 @@ where
         if looks_ahead && database.collides_by_storage(sender.create(environment.nonce)) {
             environment.data = COLLISION_CODE;
         }
-        let regular_gas_before = self.executor.block_regular_gas_used;
-        self.executor
-            .execute_transaction_with_result_closure((environment, recovered), show)
-            .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
-        if let Some(regular_gas_used) = self.executor.evm.regular_gas_used() {
-            self.executor.block_regular_gas_used = regular_gas_before + regular_gas_used;
-        }
+        let executed = match rules {
+            AmsterdamRules::Final => self
+                .executor
+                .execute_transaction_with_result_closure((environment, recovered), show)
+                .map(|_| ()),
+            AmsterdamRules::BalDevnet4 => self.transaction_of_bal_devnet4(environment, transaction, show),
+        };
+        executed.map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
         let database = self.executor.evm_mut().db_mut();
         database.record_trace(sender, true, false);
         if let Some(to) = alloy_consensus::Transaction::to(transaction) {
             database.record_trace(to, false, true);
         }
+        Ok(())
+    }
+
+    /// As the executor does it, with the older rules for what fits a block and for the regular gas that it counts.
+    fn transaction_of_bal_devnet4(
+        &mut self,
+        environment: TxEnv,
+        transaction: &Transaction,
+        show: impl FnOnce(&EthTxResult<HaltReason, TxType>),
+    ) -> Result<(), BlockExecutionError> {
+        let executor = &mut self.executor;
+        let (gas_limit, regular_gas_before) =
+            (executor.evm.block().gas_limit, executor.block_regular_gas_used);
+        let left = bal_devnet4::RoomLeft {
+            regular: gas_limit.saturating_sub(regular_gas_before),
+            state: gas_limit.saturating_sub(executor.block_state_gas_used),
+        };
+        bal_devnet4::check_room(&environment, executor.evm.cfg_env(), left)?;
+        let result = executor
+            .evm
+            .transact_raw(environment)
+            .map_err(|error| BlockExecutionError::evm(error, *transaction.tx_hash()))?;
+        let blob_gas_used = alloy_consensus::Transaction::blob_gas_used(transaction).unwrap_or_default();
+        let output = EthTxResult { result, blob_gas_used, tx_type: transaction.tx_type() };
+        show(&output);
+        executor.commit_transaction(output);
+        executor.block_regular_gas_used = regular_gas_before + executor.evm.regular_gas_used();
         Ok(())
     }
 

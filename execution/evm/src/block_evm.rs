@@ -29,12 +29,12 @@ pub(crate) struct BlockEvm<D: Database, I> {
     inner: MainnetEvm<D, I>,
     rules: AmsterdamRules,
     inspects: bool,
-    regular_gas_used: Option<u64>,
+    regular_gas_used: u64,
 }
 
 impl<D: Database, I> BlockEvm<D, I> {
     pub(crate) fn new(inner: MainnetEvm<D, I>, rules: AmsterdamRules) -> Self {
-        Self { inner, rules, inspects: false, regular_gas_used: None }
+        Self { inner, rules, inspects: false, regular_gas_used: 0 }
     }
 
     /// The rules of the block's fork, [`AmsterdamRules::Final`] for all blocks before Amsterdam too.
@@ -46,8 +46,8 @@ impl<D: Database, I> BlockEvm<D, I> {
         self.inner
     }
 
-    /// Regular gas that the last transaction takes of the block's, where it is not what the result says.
-    pub(crate) fn regular_gas_used(&self) -> Option<u64> {
+    /// Regular gas that the last transaction took of the block's, under rules where that is not what its result says.
+    pub(crate) fn regular_gas_used(&self) -> u64 {
         self.regular_gas_used
     }
 }
@@ -88,7 +88,7 @@ impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockE
                 };
                 let state = self.inner.finalize();
                 let result = result?;
-                self.regular_gas_used = Some(handler.regular_gas_used(result.gas()));
+                self.regular_gas_used = handler.regular_gas_used(result.gas());
                 Ok(ResultAndState { result, state })
             }
         }

@@ -2,12 +2,16 @@
 
 use std::{cell::Cell, marker::PhantomData};
 
-use alloy_evm::{Database, eth::EthEvmContext};
+use alloy_evm::{
+    Database,
+    block::{BlockExecutionError, BlockValidationError},
+    eth::EthEvmContext,
+};
 use alloy_primitives::{Address, U256};
 use revm::{
     Inspector,
     context::{
-        ContextTr, TransactionType,
+        CfgEnv, ContextTr, TransactionType, TxEnv,
         result::{EVMError, HaltReason, InvalidTransaction, ResultGas},
     },
     context_interface::{
@@ -58,6 +62,50 @@ impl<D, I> TransactionHandler<D, I> {
     }
 }
 
+/// Gas that a transaction pays before its first frame, in both dimensions.
+///
+/// # Errors
+/// When its gas limit does not cover it.
+fn intrinsic_gas(tx: &TxEnv, config: &CfgEnv) -> Result<InitialAndFloorGas, InvalidTransaction> {
+    let (params, cap) = (&config.gas_params, config.tx_gas_limit_cap());
+    let mut gas =
+        validation::validate_initial_tx_gas_with_gas_params(tx, config.spec, params, false, true, cap, None)?;
+    let authorizations = tx.authorization_list_len() as u64;
+    let authorization = params.new_account_state_gas() + params.tx_eip7702_state_gas_bytecode();
+    let creation = if tx.kind.is_create() { params.create_state_gas() } else { 0 };
+    gas.set_initial_state_gas(creation + authorizations * authorization);
+    if gas.initial_total_gas() > tx.gas_limit {
+        let (gas_limit, initial_gas) = (tx.gas_limit, gas.initial_total_gas());
+        return Err(InvalidTransaction::CallGasCostMoreThanGasLimit { gas_limit, initial_gas });
+    }
+    Ok(gas)
+}
+
+/// Gas of a block that is not used yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomLeft {
+    pub regular: u64,
+    pub state: u64,
+}
+
+/// Checks that what a transaction may use at most fits what is left of the block, in each dimension (EIP-8037).
+pub(crate) fn check_room(tx: &TxEnv, config: &CfgEnv, left: RoomLeft) -> Result<(), BlockExecutionError> {
+    // One that cannot pay its intrinsic gas is refused for that.
+    let Ok(intrinsic) = intrinsic_gas(tx, config) else { return Ok(()) };
+    let regular = config.tx_gas_limit_cap().min(tx.gas_limit - intrinsic.initial_state_gas);
+    let state = tx.gas_limit - intrinsic.initial_regular_gas();
+    for (wanted, left) in [(regular, left.regular), (state, left.state)] {
+        if wanted > left {
+            let error = BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
+                transaction_gas_limit: wanted,
+                block_available_gas: left,
+            };
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
 impl<D: Database + BlockDatabase, I> Handler for TransactionHandler<D, I> {
     type Evm = MainnetEvm<D, I>;
     type Error = EVMError<D::Error>;
@@ -66,26 +114,15 @@ impl<D: Database + BlockDatabase, I> Handler for TransactionHandler<D, I> {
     /// State gas is a part of the intrinsic gas: for the account that is created, and for each authorization as if
     /// its authority were new.
     fn validate_initial_tx_gas(&self, evm: &mut Self::Evm) -> Result<InitialAndFloorGas, Self::Error> {
-        let (tx, config) = (&evm.ctx.tx, &evm.ctx.cfg);
-        let mut gas = validation::validate_initial_tx_gas_with_gas_params(
-            tx,
-            config.spec,
-            &config.gas_params,
-            false,
-            true,
-            config.tx_gas_limit_cap(),
-            None,
-        )?;
-        let authorizations = tx.authorization_list_len() as u64;
-        let params = &config.gas_params;
-        let authorization = params.new_account_state_gas() + params.tx_eip7702_state_gas_bytecode();
-        let creation = if tx.kind.is_create() { params.create_state_gas() } else { 0 };
-        gas.set_initial_state_gas(creation + authorizations * authorization);
-        if gas.initial_total_gas() > tx.gas_limit {
-            let (gas_limit, initial_gas) = (tx.gas_limit, gas.initial_total_gas());
-            return Err(InvalidTransaction::CallGasCostMoreThanGasLimit { gas_limit, initial_gas }.into());
-        }
-        Ok(gas)
+        Ok(intrinsic_gas(&evm.ctx.tx, &evm.ctx.cfg)?)
+    }
+
+    /// A gas limit may be above the block's, because of the two dimensions: [`check_room`] is the rule.
+    fn validate_env(&self, evm: &mut Self::Evm) -> Result<(), Self::Error> {
+        let gas_limit = std::mem::replace(&mut evm.ctx.block.gas_limit, u64::MAX);
+        let checked = validation::validate_env(&mut evm.ctx);
+        evm.ctx.block.gas_limit = gas_limit;
+        checked
     }
 
     /// Authorities that are there already give state gas back, to the reservoir.
