@@ -18,6 +18,8 @@ use eyre::Result;
 pub(crate) enum EvmCommand {
     /// Run block tests (files, folders, .tar.zst archives) through all stages of a real database
     Blocktest(blocktest::BlocktestArgs),
+    /// Run state tests (files, folders, .tar.zst archives): one transaction on a state in memory
+    Statetest(blocktest::StatetestArgs),
     /// Run code, or one signed transaction, with or without a trace (EIP-3155)
     Run(run::RunArgs),
     /// Execute a block's transactions on a given state: the transition tool of the spec tests
@@ -29,6 +31,7 @@ pub(crate) enum EvmCommand {
 pub(crate) fn run(command: EvmCommand) -> Result<ExitCode> {
     match command {
         EvmCommand::Blocktest(args) => blocktest::run(&args).map(|()| ExitCode::SUCCESS),
+        EvmCommand::Statetest(args) => blocktest::run_states(&args).map(|()| ExitCode::SUCCESS),
         EvmCommand::Run(args) => run::run(&args),
         EvmCommand::T8n(args) => Ok(t8n::run(&args)),
     }

@@ -1,10 +1,10 @@
-//! `portico evm blocktest`.
+//! `portico evm blocktest` and `portico evm statetest`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use eyre::{Result, bail};
-use portico_spec::{BlockTestSettings, Report, RunOptions, run_block_tests};
+use portico_spec::{BlockTestSettings, Report, RunOptions, run_block_tests, run_state_tests};
 
 /// Flags that block and state tests share.
 #[derive(Debug, Args)]
@@ -37,6 +37,17 @@ pub struct BlocktestArgs {
     /// Take blocks one by one, even when many valid ones follow each other
     #[arg(long)]
     one_by_one: bool,
+}
+
+/// Flags of `portico evm statetest`.
+#[derive(Debug, Args)]
+pub struct StatetestArgs {
+    #[command(flatten)]
+    test: TestArgs,
+}
+
+pub(super) fn run_states(args: &StatetestArgs) -> Result<()> {
+    args.test.finish(run_state_tests(&args.test.paths, &args.test.options())?)
 }
 
 pub(super) fn run(args: &BlocktestArgs) -> Result<()> {

@@ -28,7 +28,7 @@ use revm::{
 
 use crate::{
     BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
-    instructions::{BlockDatabase, COLLISION_CODE, recording_evm},
+    instructions::{BlockDatabase, recording_evm, refuse_collision},
 };
 
 /// What is executed: the block without its hash and roots.
@@ -336,9 +336,7 @@ where
         let recovered = Recovered::new_unchecked(transaction, sender);
         let mut environment = transaction_environment(transaction, sender);
         let database = self.executor.evm_mut().db_mut();
-        if environment.kind.is_create() && database.collides_by_storage(sender.create(environment.nonce)) {
-            environment.data = COLLISION_CODE;
-        }
+        refuse_collision(&mut environment, database);
         self.executor
             .execute_transaction_with_result_closure((environment, recovered), show)
             .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;

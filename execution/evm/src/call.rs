@@ -37,6 +37,16 @@ pub enum CallOutcome {
     },
 }
 
+impl CallOutcome {
+    /// Logs; none unless it returned.
+    pub fn logs(&self) -> &[Log] {
+        match self {
+            Self::Success { logs, .. } => logs,
+            Self::Revert { .. } | Self::Halt { .. } => &[],
+        }
+    }
+}
+
 impl From<ExecutionResult> for CallOutcome {
     fn from(result: ExecutionResult) -> Self {
         let gas_used = result.tx_gas_used();

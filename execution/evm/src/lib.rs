@@ -21,6 +21,7 @@ mod memory;
 mod overlay;
 mod reader;
 mod senders;
+mod single;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
@@ -35,6 +36,8 @@ pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
+pub use instructions::BlockDatabase;
+pub use single::execute_single;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
 
 /// A transaction as blocks hold it.

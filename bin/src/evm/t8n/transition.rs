@@ -24,7 +24,7 @@ use super::{
     watch::Watch,
 };
 use crate::evm::{
-    alloc::{Alloc, alloc_json, state_root},
+    alloc::{Alloc, alloc_json},
     eip3155::TraceFields,
     number::narrow,
 };
@@ -155,7 +155,7 @@ fn run(
     let results =
         Results { block, outcome: &outcome, included: &included, rejected: &rejected, block_exception };
     Ok(TransitionOutput {
-        result: results.to_json(state_root(&state)),
+        result: results.to_json(state.root()),
         alloc: alloc_json(&state),
         body: body.into(),
         opcode_count,
@@ -246,7 +246,7 @@ impl Filling<'_> {
     fn current_root(&self) -> B256 {
         let mut state = self.state.clone();
         state.apply(self.execution.overlay().to_writes());
-        state_root(&state)
+        state.root()
     }
 }
 
