@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use alloy_consensus::TxType;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chainspec::{ChainSpec, Fork, TestBlobParams};
 use portico_evm::{
@@ -199,6 +200,9 @@ impl Filling<'_> {
 
     fn sender(&self, transaction: &Transaction) -> Result<Address, String> {
         let fork = self.block.fork;
+        if fork < first_fork(transaction.tx_type()) {
+            return Err(format!("transaction type not supported: {} in {fork}", transaction.tx_type()));
+        }
         let own_chain_id = self.spec.chain_id();
         if let Some(chain_id) = alloy_consensus::Transaction::chain_id(transaction)
             && chain_id != own_chain_id
@@ -247,6 +251,17 @@ impl Filling<'_> {
         let mut state = self.state.clone();
         state.apply(self.execution.overlay().to_writes());
         state.root()
+    }
+}
+
+/// The fork that brought a type of transactions.
+fn first_fork(tx_type: TxType) -> Fork {
+    match tx_type {
+        TxType::Legacy => Fork::Frontier,
+        TxType::Eip2930 => Fork::Berlin,
+        TxType::Eip1559 => Fork::London,
+        TxType::Eip4844 => Fork::Cancun,
+        TxType::Eip7702 => Fork::Prague,
     }
 }
 
