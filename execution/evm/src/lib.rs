@@ -16,6 +16,7 @@ mod constantinople;
 mod environment;
 mod error;
 mod instructions;
+mod memory;
 mod overlay;
 mod reader;
 mod senders;
@@ -25,6 +26,7 @@ pub use block::{Beneficiary, BlockInput, BlockOutcome, execute_block, spec_id, t
 pub use call::{CallError, CallOutcome, call};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
+pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;

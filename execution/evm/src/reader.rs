@@ -69,7 +69,7 @@ impl<R: StateReader + ?Sized> StateReader for &mut R {
     }
 }
 
-fn present(code: Option<Vec<u8>>, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
+pub(crate) fn present(code: Option<Vec<u8>>, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
     code.ok_or_else(|| StateError::MissingCode { address: Address::ZERO, code_hash: *code_hash }.into())
 }
 
