@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench, config, db, export, import, init,
+    bench, config, db, evm, export, import, init,
     logging::{self, LogArgs},
     node, stage,
 };
@@ -39,6 +39,9 @@ enum Command {
     /// Make heavy chains and measure their import
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Run the EVM and the block rules on inputs of one's own
+    #[command(subcommand)]
+    Evm(evm::EvmCommand),
     /// Print every setting, its value and where the value came from
     Config(config::ConfigArgs),
 }
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Evm(command) => evm::run(command),
         Command::Config(args) => config::run(&args),
     };
     match result {

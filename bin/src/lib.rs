@@ -5,6 +5,7 @@ pub mod cli;
 mod config;
 mod datadir;
 mod db;
+mod evm;
 mod export;
 mod file_source;
 mod fork;

@@ -384,7 +384,10 @@ impl<R: StateReader> Database for Overlay<R> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        Ok(self.block_hashes.get(&number).copied().unwrap_or_default())
+        match self.block_hashes.get(&number) {
+            Some(hash) => Ok(*hash),
+            None => self.reader.block_hash(number),
+        }
     }
 }
 

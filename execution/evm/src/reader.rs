@@ -49,6 +49,12 @@ pub trait StateReader: std::fmt::Debug {
 
     /// Contract code; empty when it is not there.
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError>;
+
+    /// The hash of a block that `BLOCKHASH` may ask for and the overlay was not told
+    /// ([`Overlay::set_block_hash`](crate::Overlay::set_block_hash)); zero, unless the reader knows better.
+    fn block_hash(&mut self, _block_number: u64) -> Result<B256, ReadError> {
+        Ok(B256::ZERO)
+    }
 }
 
 impl<R: StateReader + ?Sized> StateReader for &mut R {
@@ -66,6 +72,10 @@ impl<R: StateReader + ?Sized> StateReader for &mut R {
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
         (**self).code(code_hash)
+    }
+
+    fn block_hash(&mut self, block_number: u64) -> Result<B256, ReadError> {
+        (**self).block_hash(block_number)
     }
 }
 

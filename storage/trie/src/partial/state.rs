@@ -12,9 +12,9 @@ use crate::error::PartialTrieError;
 
 /// A state of which only some nodes are at hand. Keys are hashes of addresses and slots.
 ///
-/// Changes to an account go in this order: its storage ([`Self::wipe_storage`], [`Self::set_slots`]), then the account
-/// itself ([`Self::set_account`], with which the storage's new root gets into the account trie). Accounts that go
-/// ([`Self::remove_account`]) go last of all, so that no sibling is asked for without need.
+/// A changed storage ([`Self::wipe_storage`], [`Self::set_slot`]) counts once its account is set again
+/// ([`Self::set_account`]): only then its root gets into the account trie. Slots and accounts that go are best removed
+/// after all others were set; see the module.
 #[derive(Debug, Clone)]
 pub struct PartialState<'a> {
     nodes: &'a TrieNodes,
@@ -55,23 +55,22 @@ impl<'a> PartialState<'a> {
         self.storages.insert(*hashed_address, PartialTrie::new(self.nodes, EMPTY_ROOT_HASH));
     }
 
-    /// Sets slots of an account; zero removes one. First sets, then removes.
+    /// Sets a slot of an account; zero removes it.
     ///
     /// # Errors
-    /// When a node is missing or malformed; the storage is then half changed.
-    pub fn set_slots(
+    /// When a node on the way is missing or malformed, or the only node left beside a slot that goes.
+    pub fn set_slot(
         &mut self,
         hashed_address: &B256,
-        hashed_slots: &[(B256, U256)],
+        hashed_slot: &B256,
+        value: U256,
     ) -> Result<(), PartialTrieError> {
         let storage = self.storage(hashed_address)?;
-        for (slot, value) in hashed_slots.iter().filter(|(_, value)| !value.is_zero()) {
-            storage.insert(slot, alloy_rlp::encode(value))?;
+        if value.is_zero() {
+            storage.remove(hashed_slot)?;
+            return Ok(());
         }
-        for (slot, _) in hashed_slots.iter().filter(|(_, value)| value.is_zero()) {
-            storage.remove(slot)?;
-        }
-        Ok(())
+        storage.insert(hashed_slot, alloy_rlp::encode(value))
     }
 
     /// Sets an account, with the root of its storage as it is now.

@@ -254,8 +254,9 @@ proptest! {
                         let expected = entry.1.get(slot).copied().unwrap_or_default();
                         prop_assert_eq!(state.slot(&address, slot).unwrap(), expected);
                     }
-                    let changes: Vec<(B256, U256)> = slots.clone().into_iter().collect();
-                    state.set_slots(&address, &changes).unwrap();
+                    for (slot, value) in &slots {
+                        state.set_slot(&address, slot, *value).unwrap();
+                    }
                     entry.1 = changed(&entry.1, &slots);
                     entry.0 = balance.map_or(entry.0, account);
                     state.set_account(&address, entry.0).unwrap();
@@ -283,7 +284,7 @@ fn a_wiped_storage_needs_none_of_its_nodes() {
     assert!(state.slot(&address, &slot).unwrap_err().is_missing());
     state.wipe_storage(&address);
     assert_eq!(state.slot(&address, &slot).unwrap(), U256::ZERO);
-    state.set_slots(&address, &[(slot, U256::from(7))]).unwrap();
+    state.set_slot(&address, &slot, U256::from(7)).unwrap();
     state.set_account(&address, account).unwrap();
     assert_eq!(state.root(), state_root(&[(address, (account, [(slot, U256::from(7))].into()))].into()));
 }
