@@ -156,3 +156,113 @@ impl StateReader for WitnessState<'_> {
         self.note(hash.ok_or(WitnessError::MissingHeader { number: block_number }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::constants::KECCAK_EMPTY;
+    use alloy_primitives::{Bytes, map::AddressMap};
+    use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+    use portico_evm::Overlay;
+    use portico_trie::{state_root_of, storage_root_of};
+    use revm::{
+        Database, DatabaseCommit,
+        state::{Account as EvmAccount, AccountInfo, EvmStorageSlot},
+    };
+
+    use super::*;
+
+    const ALICE: Address = Address::repeat_byte(0xa1);
+
+    /// A state of one account whose storage is not at hand.
+    fn witness() -> (Witness, B256) {
+        let leaf = TrieAccount::new(1, U256::from(7), B256::repeat_byte(5), KECCAK_EMPTY);
+        let path = [&[0x20], &keccak256(ALICE)[..]].concat();
+        let node = alloy_rlp::encode::<Vec<Bytes>>(vec![path.into(), alloy_rlp::encode(leaf).into()]);
+        let root = keccak256(&node);
+        (Witness::new(Vec::new(), [], [Bytes::from(node)]).unwrap(), root)
+    }
+
+    fn root_with(account: Account, storage_root: B256) -> B256 {
+        state_root_of([(keccak256(ALICE), account, storage_root)])
+    }
+
+    fn changed(account: EvmAccount) -> AddressMap<EvmAccount> {
+        [(ALICE, account)].into_iter().collect()
+    }
+
+    #[test]
+    fn an_account_that_goes_and_comes_back_has_only_its_new_storage() {
+        let (witness, root) = witness();
+        let hashes = HashMap::default();
+        let mut state = WitnessState::new(&witness, &hashes, root, UnprovenAccounts::Refuse);
+        let mut overlay = Overlay::new(&mut state);
+        overlay.begin_block(1);
+        let info = overlay.basic(ALICE).unwrap().unwrap();
+        let mut gone = EvmAccount::from(info);
+        gone.mark_touch();
+        gone.mark_selfdestruct();
+        overlay.commit(changed(gone));
+        let mut back = EvmAccount::from(AccountInfo { nonce: 1, ..AccountInfo::default() });
+        back.mark_touch();
+        back.mark_created();
+        let slot = EvmStorageSlot { present_value: U256::from(9), ..EvmStorageSlot::default() };
+        back.storage.insert(U256::from(3), slot);
+        overlay.commit(changed(back));
+        overlay.check().unwrap();
+        let writes = overlay.into_writes();
+        let storage_root = storage_root_of([(keccak256(B256::from(U256::from(3))), U256::from(9))]);
+        let account = Account { nonce: 1, ..Account::default() };
+        assert_eq!(state.root_after(&writes), Ok(root_with(account, storage_root)));
+    }
+
+    #[test]
+    fn an_account_that_comes_back_as_it_was_has_an_empty_storage() {
+        let (witness, root) = witness();
+        let hashes = HashMap::default();
+        let mut state = WitnessState::new(&witness, &hashes, root, UnprovenAccounts::Refuse);
+        let account = state.account(&ALICE).unwrap().unwrap();
+        assert!(state.slots(&ALICE).unwrap().is_empty());
+        let writes = OverlayWrites::default();
+        assert_eq!(state.root_after(&writes), Ok(root_with(account, EMPTY_ROOT_HASH)));
+    }
+
+    #[test]
+    fn what_is_not_at_hand_is_named_and_kept() {
+        let (witness, root) = witness();
+        let hashes = [(5, B256::repeat_byte(6))].into_iter().collect();
+        let mut state = WitnessState::new(&witness, &hashes, root, UnprovenAccounts::Refuse);
+        assert_eq!(state.account(&Address::ZERO).unwrap(), None, "the one leaf proves that");
+        assert_eq!(state.block_hash(5).unwrap(), B256::repeat_byte(6));
+        assert_eq!(state.check(), Ok(()));
+        let slot = B256::repeat_byte(4);
+        assert!(state.storage(&ALICE, &slot).is_err());
+        let first = state.check().unwrap_err();
+        assert!(
+            matches!(first, WitnessError::Slot { address: ALICE, slot: got, .. } if got == slot),
+            "{first}"
+        );
+        let error = state.block_hash(4).unwrap_err();
+        assert_eq!(error.to_string(), WitnessError::MissingHeader { number: 4 }.to_string());
+        let error = state.code(&slot).unwrap_err();
+        assert_eq!(error.to_string(), WitnessError::MissingCode { code_hash: slot }.to_string());
+        assert_eq!(state.check(), Err(first), "the first one stays");
+    }
+
+    #[test]
+    fn absence_is_assumed_only_when_asked_for_and_never_written_to() {
+        let (witness, _) = witness();
+        let hashes = HashMap::default();
+        let root = B256::repeat_byte(1);
+        let mut state = WitnessState::new(&witness, &hashes, root, UnprovenAccounts::Refuse);
+        assert!(state.account(&ALICE).is_err());
+        let mut state = WitnessState::new(&witness, &hashes, root, UnprovenAccounts::AssumeAbsent);
+        assert_eq!(state.account(&ALICE).unwrap(), None);
+        assert_eq!(state.assumed_absent(), [ALICE]);
+        assert!(state.account(&SYSTEM_CONTRACTS[0]).is_err(), "those are there");
+        let account = Some(Some(Account::default()));
+        let accounts =
+            vec![WrittenAccount { address: ALICE, account, wipe_storage: false, slots: Vec::new() }];
+        let writes = OverlayWrites { accounts, codes: Vec::new() };
+        assert!(matches!(state.root_after(&writes), Err(WitnessError::Account { address: ALICE, .. })));
+    }
+}
