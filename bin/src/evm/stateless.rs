@@ -8,7 +8,8 @@ use eyre::{Context, Result, ensure};
 use portico_consensus::RLP_BLOCK_SIZE_MAX;
 use portico_files::decode_block_rlp;
 use portico_stateless::{
-    Block, Report, UnprovenAccounts, WITNESS_BYTES_MAX, Witness, decode_block_json, validate_with,
+    Block, Report, StatelessError, UnprovenAccounts, WITNESS_BYTES_MAX, Witness, decode_block_json,
+    validate_with,
 };
 
 use crate::init::ChainArgs;
@@ -21,8 +22,8 @@ const BLOCK_FILE_BYTES_MAX: usize = 16 * RLP_BLOCK_SIZE_MAX;
 pub struct StatelessArgs {
     #[command(flatten)]
     chain: ChainArgs,
-    /// Refuse a witness that lacks the proof that an account does not exist; without it, such accounts are taken for
-    /// absent and named (witnesses of go-ethereum of 2025 lack it)
+    /// Refuse a witness that lacks the path to an account that is read; without this flag, such accounts are taken for
+    /// absent and named
     #[arg(long)]
     strict: bool,
     /// The block: RLP, or JSON as eth_getBlockByNumber answers with whole transactions
@@ -38,25 +39,29 @@ pub(crate) fn run(args: &StatelessArgs) -> Result<()> {
     let unproven = if args.strict { UnprovenAccounts::Refuse } else { UnprovenAccounts::AssumeAbsent };
     let started = Instant::now();
     let report = validate_with(unproven, &spec, &block, &witness)?;
-    let elapsed = started.elapsed();
-    print(&report, &witness);
-    println!("{:<14} {:.1} ms", "time", elapsed.as_secs_f64() * 1000.0);
+    let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
+    print(&report, &witness, elapsed_ms);
     Ok(())
 }
 
-fn print(report: &Report, witness: &Witness) {
+/// What was proven and, in the last lines, under which conditions.
+fn print(report: &Report, witness: &Witness, elapsed_ms: f64) {
     let (nodes, codes, headers) = (witness.nodes.len(), witness.codes.len(), witness.headers.len());
-    println!("{:<14} {} {}", "valid block", report.number, report.hash);
-    println!("{:<14} {}, state root {}", "on parent", report.parent_hash, report.parent_state_root);
-    println!("{:<14} {}", "transactions", report.transactions);
-    println!("{:<14} {}", "gas used", report.gas_used);
-    println!("{:<14} {}", "state root", report.state_root);
-    println!("{:<14} {nodes} nodes, {codes} codes, {headers} headers", "witness");
+    println!("block        {} {}", report.number, report.hash);
+    println!("parent       {}, state root {}", report.parent_hash, report.parent_state_root);
+    println!("transactions {}", report.transactions);
+    println!("gas used     {}", report.gas_used);
+    println!("state root   {}", report.state_root);
+    println!("witness      nodes {nodes}, codes {codes}, headers {headers}");
+    println!("time         {elapsed_ms:.1} ms");
     if report.ommers > 0 {
-        println!("{:<14} {} ommers, which no witness can judge", "not judged", report.ommers);
+        println!("not judged   ommers {}: a witness does not tell of their ancestors", report.ommers);
     }
     for address in &report.assumed_absent {
-        println!("{:<14} account {address} does not exist (the witness does not prove it)", "assumed");
+        println!("valid if     account {address} does not exist: the witness has no proof of that");
+    }
+    if report.assumed_absent.is_empty() {
+        println!("valid");
     }
 }
 
@@ -77,7 +82,7 @@ fn read_block(path: &Path) -> Result<Block> {
 fn read_witness(path: &Path) -> Result<Witness> {
     let bytes = read(path, WITNESS_BYTES_MAX)?;
     let witness = if is_json(&bytes) { Witness::decode_json(&bytes) } else { Witness::decode_rlp(&bytes) };
-    witness.wrap_err_with(|| format!("{}: the witness", path.display()))
+    witness.map_err(StatelessError::from).wrap_err_with(|| path.display().to_string())
 }
 
 /// RLP of a list begins with a byte from 0xc0 on.

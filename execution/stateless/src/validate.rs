@@ -20,9 +20,9 @@ pub enum UnprovenAccounts {
     /// The witness does not suffice.
     #[default]
     Refuse,
-    /// Take them for absent and name them in [`Report::assumed_absent`]. Witnesses of go-ethereum of 2025 lack the proof
-    /// that an account which a block looks at does not exist. What is shown is then worth no more than these
-    /// assumptions: on a state that has such an account, the block may be invalid. To write to one is still refused.
+    /// Take them for absent and name them in [`Report::assumed_absent`]. There are witnesses that lack the proof that an
+    /// account which a block looks at does not exist. What is shown is then worth no more than these assumptions: on a
+    /// state that has such an account, the block may be invalid. To write to one is still refused.
     AssumeAbsent,
 }
 

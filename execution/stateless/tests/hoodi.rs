@@ -16,7 +16,7 @@ fn block_and_witness() -> Option<(Block, Vec<u8>)> {
     Some((block, std::fs::read(folder.join("1192c3_witness.rlp")).unwrap()))
 }
 
-/// The recipient of its one transaction, an account that does not exist; the witness does not prove that.
+/// The recipient of its one transaction, who gets nothing. The witness lacks the path to it.
 const RECIPIENT: Address = address!("0x00d8b9e957becc0978a9882f0cd5e776cd7c5b20");
 
 fn validate(block: &Block, witness: &Witness) -> Result<Report, StatelessError> {
@@ -24,7 +24,7 @@ fn validate(block: &Block, witness: &Witness) -> Result<Report, StatelessError> 
 }
 
 #[test]
-fn the_block_is_proven_but_for_an_account_that_is_absent() {
+fn the_block_is_proven_if_one_account_is_absent() {
     let Some((block, witness)) = block_and_witness() else { return };
     let witness = Witness::decode_rlp(&witness).unwrap();
     assert_eq!((witness.headers.len(), witness.codes.len(), witness.nodes.len()), (1, 4, 104));
@@ -67,8 +67,7 @@ fn joined(parts: &[Vec<Vec<u8>>; 3]) -> Vec<u8> {
     list(&[lists, list(&[])].concat())
 }
 
-/// Where system calls come from. go-ethereum touches it, so that the witness proves that it does not exist; the rules do
-/// not ask for that.
+/// Where system calls come from. The witness proves that there is no such account; the rules do not ask for that.
 const SYSTEM_ADDRESS: Address = address!("0xfffffffffffffffffffffffffffffffffffffffe");
 
 fn proves_absence(root: B256, parts: &[Vec<Vec<u8>>; 3], address: Address) -> bool {
