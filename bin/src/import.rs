@@ -224,7 +224,15 @@ pub fn import_files(
     let branch = find_branch(database, &files)?;
     let source = Rc::new(RefCell::new(FileSource::new(files, spec.clone())));
     let shared: SharedSource = source.clone();
-    let config = PipelineConfig { database, spec, settings, stop, observer, scratch: data_dir.scratch()?, light_caches: Arc::default() };
+    let config = PipelineConfig {
+        database,
+        spec,
+        settings,
+        stop,
+        observer,
+        scratch: data_dir.scratch()?,
+        light_caches: Arc::default(),
+    };
     let mut pipeline = Pipeline::new(config, &shared);
     if let Some(branch) = branch {
         change_over(&mut pipeline, branch, to).map_err(|error| match error.downcast::<StageError>() {

@@ -16,6 +16,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("portico-trie", &["portico-db"]),
     ("portico-evm", &["portico-chainspec", "portico-consensus", "portico-db", "portico-state"]),
     (
+        "portico-stateless",
+        &["portico-db", "portico-trie", "portico-chainspec", "portico-consensus", "portico-evm"],
+    ),
+    (
         "portico-stages",
         &[
             "portico-db",

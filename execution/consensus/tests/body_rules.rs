@@ -324,10 +324,7 @@ fn receipts_root_counts_from_byzantium_on() {
     let state_roots = vec![B256::repeat_byte(1); receipts.len()];
     let block = BlockContext { number: 4_369_999, timestamp: 0, merged: false };
     let result = ExecutionResult { state_roots: Some(&state_roots), ..result };
-    assert!(matches!(
-        validate_execution(&mainnet, block, &header, result),
-        Err(Error::ReceiptsRoot { .. })
-    ));
+    assert!(matches!(validate_execution(&mainnet, block, &header, result), Err(Error::ReceiptsRoot { .. })));
     let receipts_root = receipts_root_with_states(&receipts, &state_roots);
     let header = Header { receipts_root, ..header.clone() };
     assert_eq!(validate_execution(&mainnet, block, &header, result), Ok(()));

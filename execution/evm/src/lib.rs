@@ -32,13 +32,13 @@ pub use call::{CallError, CallOutcome, call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
+pub use instructions::BlockDatabase;
 pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
-pub use instructions::BlockDatabase;
-pub use single::execute_single;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
+pub use single::execute_single;
 
 /// A transaction as blocks hold it.
 pub type Transaction = portico_db::models::Transaction;

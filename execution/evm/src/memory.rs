@@ -69,7 +69,9 @@ impl MemoryState {
 
     /// The state root, computed from scratch.
     pub fn root(&self) -> B256 {
-        root::state_root_unhashed(self.accounts.iter().map(|(address, known)| (*address, known.trie_account())))
+        root::state_root_unhashed(
+            self.accounts.iter().map(|(address, known)| (*address, known.trie_account())),
+        )
     }
 
     /// Makes code known by its hash, which it gives.
@@ -140,6 +142,10 @@ impl StateReader for MemoryState {
         let known = self.accounts.get(address);
         let slots = known.into_iter().flat_map(|known| &known.storage);
         Ok(slots.map(|(slot, value)| StorageEntry { slot: *slot, value: *value }).collect())
+    }
+
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
+        Ok(self.accounts.get(address).is_some_and(|known| !known.storage.is_empty()))
     }
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {

@@ -473,11 +473,11 @@ impl<R: StateReader> Database for Overlay<R> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        let known = self.block_hashes.get(&number).copied();
-        if known.is_none() {
-            self.unknown_block_hash.get_or_insert(number);
+        if let Some(hash) = self.block_hashes.get(&number) {
+            return Ok(*hash);
         }
-        Ok(known.unwrap_or_default())
+        self.unknown_block_hash.get_or_insert(number);
+        self.reader.block_hash(number)
     }
 }
 

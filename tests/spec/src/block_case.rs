@@ -115,8 +115,8 @@ impl BlockCase<'_> {
     /// The blocks in the order in which they arrive, decoded one at a time.
     pub(crate) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
         let blocks = self.blocks.iter().flatten();
-        let blocks = blocks
-            .map(|block| Arrival { exception: block.exception(&self.network), block: block.block() });
+        let blocks =
+            blocks.map(|block| Arrival { exception: block.exception(&self.network), block: block.block() });
         let payloads = self.payloads.iter().flatten().filter(|payload| !payload.is_refused_as_call());
         let payloads =
             payloads.map(|payload| Arrival { exception: payload.exception(), block: payload.block() });

@@ -91,11 +91,8 @@ impl BlockTestRunner {
             Some(SealEngine::Ethash) => VerifyPow::All,
             Some(SealEngine::NoProof) | None => VerifyPow::None,
         };
-        let stage_settings = StageSettings {
-            verify_pow: Some(verify_pow),
-            etl_bytes: 1 << 20,
-            ..StageSettings::default()
-        };
+        let stage_settings =
+            StageSettings { verify_pow: Some(verify_pow), etl_bytes: 1 << 20, ..StageSettings::default() };
         let context = StageContext {
             spec: &spec,
             settings: &stage_settings,
@@ -117,7 +114,7 @@ impl BlockTestRunner {
             stop: &stop,
             observer: &(),
             scratch: self.scratch.path().to_owned(),
-        light_caches: self.light_caches.clone(),
+            light_caches: self.light_caches.clone(),
         };
         let mut run = CaseRun { tree: BlockTree::new(config), mismatches: Vec::new(), refused_blocks: 0 };
         let outcome = run.blocks(case, self.settings).and_then(|()| {
@@ -329,12 +326,11 @@ fn check_accounts(database: &Database, case: &BlockCase<'_>) -> Checked {
 }
 
 /// Takes the chain back to genesis: every table is as genesis left it; then forward again to the same tables.
-fn check_unwind(
-    database: &Database,
-    genesis: &[TableDigest],
-    tree: &mut BlockTree<'_>,
-) -> Checked {
-    let stage = |what: &str| { let what = what.to_owned(); move |error: StageError| difference(what, "done", error) };
+fn check_unwind(database: &Database, genesis: &[TableDigest], tree: &mut BlockTree<'_>) -> Checked {
+    let stage = |what: &str| {
+        let what = what.to_owned();
+        move |error: StageError| difference(what, "done", error)
+    };
     let (head, _) = tree.head().map_err(stage("head"))?;
     let before = digests(database)?;
     let mut blocks = Vec::new();

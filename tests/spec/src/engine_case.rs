@@ -59,9 +59,8 @@ impl CasePayload<'_> {
                 None => ExecutionPayloadSidecar::v3(cancun),
             };
         }
-        let block = payload
-            .try_into_block_with_sidecar::<Transaction>(&sidecar)
-            .map_err(|error| wrong(&error))?;
+        let block =
+            payload.try_into_block_with_sidecar::<Transaction>(&sidecar).map_err(|error| wrong(&error))?;
         let hash = block.header.hash_slow();
         if hash != expected {
             return Err(wrong(&format!("block hash mismatch: {hash}, payload says {expected}")));

@@ -8,11 +8,11 @@ use alloy_eips::{
     eip2930::{AccessList, AccessListItem},
     eip7702::{Authorization, SignedAuthorization},
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U8, U64, U128, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U8, U64, U256, keccak256};
 use portico_chainspec::{ChainSpec, Fork};
 use portico_evm::{
-    BlockDatabase, BlockRules, CallError, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction, TxEnv,
-    execute_single, recover_sender, transaction_environment,
+    BlockDatabase, BlockRules, CallError, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction,
+    TxEnv, execute_single, recover_sender, transaction_environment,
 };
 use secp256k1::{SECP256K1, SecretKey};
 use serde::{Deserialize, de::IgnoredAny};
@@ -39,7 +39,12 @@ pub struct StateTestRunner {
 }
 
 impl CaseRunner for StateTestRunner {
-    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome)) -> Result<(), SpecError> {
+    fn run(
+        &mut self,
+        name: &str,
+        json: &str,
+        report: &mut dyn FnMut(&str, Outcome),
+    ) -> Result<(), SpecError> {
         let malformed = |error: serde_json::Error| SpecError::Malformed {
             name: name.to_owned(),
             reason: error.to_string(),
@@ -147,8 +152,10 @@ struct AuthorizationEntry {
     chain_id: U256,
     address: Address,
     nonce: U64,
-    #[serde(alias = "yParity")]
-    v: U8,
+    #[serde(default)]
+    v: Option<U8>,
+    #[serde(default)]
+    y_parity: Option<U8>,
     r: U256,
     s: U256,
 }
@@ -196,9 +203,7 @@ impl StateTestRunner {
         for post in posts {
             let outcome = match &spec {
                 Ok(spec) => self.run_post(case, spec, &header, post),
-                Err(error) => {
-                    Outcome::Failed(Difference::new("pre-state", "a chain specification", error))
-                }
+                Err(error) => Outcome::Failed(Difference::new("pre-state", "a chain specification", error)),
             };
             report(fork, outcome);
         }
@@ -206,11 +211,8 @@ impl StateTestRunner {
 
     fn run_post(&mut self, case: &StateCase<'_>, spec: &ChainSpec, header: &Header, post: &Post) -> Outcome {
         let merged = spec.terminal_total_difficulty().is_some();
-        let block = portico_chainspec::BlockContext {
-            number: header.number,
-            timestamp: header.timestamp,
-            merged,
-        };
+        let block =
+            portico_chainspec::BlockContext { number: header.number, timestamp: header.timestamp, merged };
         let rules = BlockRules::new(spec, block);
         let mut state = MemoryState::from_genesis(&spec.genesis_alloc());
         let mut overlay = Overlay::new(state.clone());
@@ -320,7 +322,8 @@ fn decode(bytes: &Bytes, rules: BlockRules<'_>) -> Result<TxEnv, String> {
         chain_id: (fork >= Fork::SpuriousDragon).then(|| rules.spec().chain_id()),
     };
     let sender = recover_sender(&transaction, signatures);
-    let unsupported = || format!("transaction type {} not supported or signature invalid", transaction.tx_type());
+    let unsupported =
+        || format!("transaction type {} not supported or signature invalid", transaction.tx_type());
     Ok(transaction_environment(&transaction, sender.ok_or_else(unsupported)?))
 }
 
@@ -408,16 +411,11 @@ trait WithAuthorizations {
 impl WithAuthorizations for TxEnv {
     fn with_signed_authorizations(mut self, entries: &[AuthorizationEntry]) -> Self {
         let signed = entries.iter().map(|entry| {
-            let authorization = Authorization {
-                chain_id: entry.chain_id,
-                address: entry.address,
-                nonce: entry.nonce.to(),
-            };
-            SignedAuthorization::new_unchecked(authorization, entry.v.to(), entry.r, entry.s)
+            let authorization =
+                Authorization { chain_id: entry.chain_id, address: entry.address, nonce: entry.nonce.to() };
+            SignedAuthorization::new_unchecked(authorization, entry.y_parity.or(entry.v).unwrap_or_default().to(), entry.r, entry.s)
         });
         self.set_signed_authorization(signed.collect());
         self
     }
 }
-
-const _: Option<U128> = None;
