@@ -221,8 +221,8 @@ impl StateTestRunner {
             overlay.set_block_hash(number, keccak256(number.to_string()));
         }
         let executed = case.execute(post, rules, header, &mut overlay);
-        if rules.fork() < Fork::SpuriousDragon {
-            // The miner exists, even when it earns nothing.
+        if executed.is_ok() && rules.fork() < Fork::SpuriousDragon {
+            // The miner of a transaction exists, even when it earns nothing.
             overlay.move_balances(&[], header.beneficiary);
         }
         state.apply(overlay.into_writes());
@@ -413,7 +413,12 @@ impl WithAuthorizations for TxEnv {
         let signed = entries.iter().map(|entry| {
             let authorization =
                 Authorization { chain_id: entry.chain_id, address: entry.address, nonce: entry.nonce.to() };
-            SignedAuthorization::new_unchecked(authorization, entry.y_parity.or(entry.v).unwrap_or_default().to(), entry.r, entry.s)
+            SignedAuthorization::new_unchecked(
+                authorization,
+                entry.y_parity.or(entry.v).unwrap_or_default().to(),
+                entry.r,
+                entry.s,
+            )
         });
         self.set_signed_authorization(signed.collect());
         self
