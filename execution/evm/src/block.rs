@@ -10,7 +10,7 @@ use alloy_evm::{
     Database, Evm,
     block::{BalIndexedDatabase, BlockExecutor, BlockValidationError, TxResult},
     eth::{
-        EthBlockExecutionCtx, EthBlockExecutor, EthEvm, EthEvmContext, EthTxResult,
+        EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext, EthTxResult,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
@@ -28,6 +28,8 @@ use revm::{
 
 use crate::{
     BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
+    block_evm::BlockEvm,
+    deposits,
     instructions::{BlockDatabase, recording_evm, refuse_collision},
 };
 
@@ -117,19 +119,27 @@ pub fn execute_block<R: StateReader>(
     input: BlockInput<'_>,
 ) -> Result<BlockOutcome, ExecutionError> {
     record_rewarded(overlay, rules, input);
-    let outcome = if rules.fork() >= Fork::Amsterdam {
-        let database = BalDatabase::new(&mut *overlay).with_bal_builder();
+    let outcome = run_block(overlay, rules, input);
+    // State that cannot be read may look like a rule that is broken: a system call that fails, for one.
+    overlay.check().map_err(ExecutionError::unreadable)?;
+    outcome
+}
+
+fn run_block<R: StateReader>(
+    overlay: &mut Overlay<R>,
+    rules: BlockRules<'_>,
+    input: BlockInput<'_>,
+) -> Result<BlockOutcome, ExecutionError> {
+    if rules.fork() >= Fork::Amsterdam {
+        let database = BalDatabase::new(overlay).with_bal_builder();
         let mut run = Run::begin(database, rules, input, NoOpInspector, BalIndexedDatabase::set_bal_index)?;
         run.all_transactions(input)?;
         let (mut database, outcome) = run.finish()?;
-        BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome }
-    } else {
-        let mut run = Run::begin(&mut *overlay, rules, input, NoOpInspector, |_, _| {})?;
-        run.all_transactions(input)?;
-        run.finish()?.1
-    };
-    overlay.check().map_err(ExecutionError::unreadable)?;
-    Ok(outcome)
+        return Ok(BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome });
+    }
+    let mut run = Run::begin(overlay, rules, input, NoOpInspector, |_, _| {})?;
+    run.all_transactions(input)?;
+    Ok(run.finish()?.1)
 }
 
 /// As [`execute_block`], for blocks before Byzantium: `after_transaction` sees the state after each transaction, to
@@ -271,8 +281,9 @@ where
 
 /// The steps of a block on one kind of database.
 struct Run<'a, D: Database, I> {
-    executor: EthBlockExecutor<'a, EthEvm<D, I>, BlockRules<'a>, Receipts>,
+    executor: EthBlockExecutor<'a, BlockEvm<D, I>, BlockRules<'a>, Receipts>,
     fork: Fork,
+    deposit_contract: Option<Address>,
     /// Tells the database the position in the block, for the access list.
     set_access_index: fn(&mut D, u64),
 }
@@ -314,7 +325,8 @@ where
         }
         set_access_index(executor.evm_mut().db_mut(), 0);
         executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
-        Ok(Self { executor, fork, set_access_index })
+        let deposit_contract = rules.spec().deposit_contract();
+        Ok(Self { executor, fork, deposit_contract, set_access_index })
     }
 
     fn all_transactions(&mut self, block: BlockInput<'_>) -> Result<(), ExecutionError> {
@@ -352,6 +364,7 @@ where
         let position = self.executor.receipts.len() as u64 + 1;
         (self.set_access_index)(self.executor.evm_mut().db_mut(), position);
         if self.fork >= Fork::Prague {
+            require_well_formed_deposits(&self.executor.receipts, self.deposit_contract)?;
             require_request_contracts(self.executor.evm_mut().db_mut())?;
         }
         let (evm, result) = self.executor.finish().map_err(|error| ExecutionError::new(error, None))?;
@@ -364,6 +377,21 @@ where
         };
         Ok((evm.into_db(), outcome))
     }
+}
+
+/// Every deposit in the logs must be laid out as the contract does it (EIP-6110).
+fn require_well_formed_deposits(
+    receipts: &[Receipt],
+    contract: Option<Address>,
+) -> Result<(), ExecutionError> {
+    let Some(contract) = contract else { return Ok(()) };
+    let mut logs = receipts.iter().filter(|receipt| receipt.success).flat_map(|receipt| &receipt.logs);
+    if logs.all(|log| deposits::is_well_formed(log, contract)) {
+        return Ok(());
+    }
+    let reason =
+        BlockValidationError::DepositRequestDecode("the event's layout is not the contract's".into());
+    Err(ExecutionError::Invalid { tx_index: None, reason })
 }
 
 /// The system calls that collect requests must find code (EIP-7002, EIP-7251).

@@ -4,10 +4,7 @@
 //! before and after every instruction; wrapping the seven instructions that call, create or destroy costs nothing
 //! on all the others.
 
-use alloy_evm::{
-    Database, EvmEnv,
-    eth::{EthEvm, EthEvmContext},
-};
+use alloy_evm::{Database, EvmEnv, eth::EthEvmContext};
 use alloy_primitives::{Address, Bytes};
 use portico_chainspec::Fork;
 use revm::{
@@ -24,7 +21,7 @@ use revm::{
     },
 };
 
-use crate::constantinople;
+use crate::{block_evm::BlockEvm, constantinople};
 
 /// What the block's instructions ask of a database beyond what the interpreter asks.
 pub trait BlockDatabase {
@@ -73,7 +70,7 @@ pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     mut environment: EvmEnv,
     fork: Fork,
     inspector: I,
-) -> EthEvm<D, I, EthPrecompiles> {
+) -> BlockEvm<D, I> {
     if fork == Fork::Constantinople {
         constantinople::adjust(&mut environment);
     }
@@ -95,7 +92,7 @@ pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     if fork == Fork::Constantinople {
         constantinople::install(&mut evm.instruction);
     }
-    EthEvm::new(evm, false)
+    BlockEvm::new(evm)
 }
 
 /// Init code of a contract that collides: it takes all gas and leaves nothing, as a collision does.

@@ -11,9 +11,11 @@
 //! placement is `portico-chainspec`'s. This crate knows no table and no stage.
 
 mod block;
+mod block_evm;
 mod call;
 mod code;
 mod constantinople;
+mod deposits;
 mod environment;
 mod error;
 mod instructions;
@@ -28,6 +30,7 @@ pub use block::{
     Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
+pub use block_evm::BlockEvm;
 pub use call::{CallError, CallOutcome, call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};

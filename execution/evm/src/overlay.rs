@@ -61,7 +61,8 @@ pub struct Overlay<R> {
     touched: Option<Vec<(u32, Option<U256>)>>,
     slot_count: usize,
     code_bytes: usize,
-    /// The first read that failed while changes were committed, which revm gives no way to report.
+    /// The first read that failed: while changes are committed revm gives no way to report it, and in a system call
+    /// it looks like a fault of the block.
     failed: Option<ReadError>,
 }
 
@@ -110,7 +111,7 @@ impl<R: StateReader> Overlay<R> {
     }
 
     /// # Errors
-    /// The first read that failed while changes were committed.
+    /// The first read that failed.
     pub fn check(&self) -> Result<(), ReadError> {
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -224,7 +225,7 @@ impl<R: StateReader> Overlay<R> {
         let Entry::Vacant(entry) = self.positions.entry(address) else {
             return Ok(self.positions[&address] as usize);
         };
-        let base = self.reader.account(&address)?;
+        let base = noted(&mut self.failed, self.reader.account(&address))?;
         let position = self.accounts.len();
         entry.insert(position as u32);
         self.accounts.push(CachedAccount {
@@ -247,7 +248,7 @@ impl<R: StateReader> Overlay<R> {
                 let value = if account.storage_is_known {
                     U256::ZERO
                 } else {
-                    self.reader.storage(&account.address, &B256::from(slot))?
+                    noted(&mut self.failed, self.reader.storage(&account.address, &B256::from(slot)))?
                 };
                 entry.insert(Slot { current: value, base: value, changed_in: NEVER });
                 self.slot_count += 1;
@@ -267,7 +268,7 @@ impl<R: StateReader> Overlay<R> {
             return Ok(true);
         }
         // A slot that was set before this batch and cleared in it cannot be of an account without code.
-        Ok(!account.storage_is_known && self.reader.has_storage(&address)?)
+        Ok(!account.storage_is_known && noted(&mut self.failed, self.reader.has_storage(&address))?)
     }
 
     fn try_move_balances(&mut self, from: &[Address], to: Address) -> Result<(), ReadError> {
@@ -320,7 +321,7 @@ impl<R: StateReader> Overlay<R> {
     fn wipe(&mut self, position: usize) -> Result<(), ReadError> {
         if !self.accounts[position].storage_is_known {
             let address = self.accounts[position].address;
-            for entry in self.reader.slots(&address)? {
+            for entry in noted(&mut self.failed, self.reader.slots(&address))? {
                 let slot = U256::from_be_bytes(entry.slot.0);
                 self.accounts[position].slots.entry(slot).or_insert_with(|| {
                     self.slot_count += 1;
@@ -412,6 +413,13 @@ fn written(
     OverlayWrites { codes: codes.collect(), accounts }
 }
 
+/// Remembers the first read that fails.
+fn noted<T>(failed: &mut Option<ReadError>, read: Result<T, ReadError>) -> Result<T, ReadError> {
+    read.inspect_err(|error| {
+        failed.get_or_insert_with(|| error.clone());
+    })
+}
+
 impl CachedAccount {
     fn into_written(self) -> Option<WrittenAccount> {
         let account = (self.current != self.base).then_some(self.current);
@@ -451,7 +459,7 @@ impl<R: StateReader> Database for Overlay<R> {
         if let Some(code) = self.codes.get(&code_hash) {
             return Ok(code.clone());
         }
-        let code = Bytecode::new_raw(self.reader.code(&code_hash)?.into());
+        let code = Bytecode::new_raw(noted(&mut self.failed, self.reader.code(&code_hash))?.into());
         self.code_bytes += code.original_byte_slice().len();
         self.codes.insert(code_hash, code.clone());
         Ok(code)
@@ -477,7 +485,7 @@ impl<R: StateReader> Database for Overlay<R> {
             return Ok(*hash);
         }
         self.unknown_block_hash.get_or_insert(number);
-        self.reader.block_hash(number)
+        noted(&mut self.failed, self.reader.block_hash(number))
     }
 }
 
@@ -486,7 +494,7 @@ impl<R: StateReader> DatabaseCommit for Overlay<R> {
         for (address, account) in changes {
             // Everything that is committed was loaded by `basic` before, so that only wiping can still read.
             if let Err(error) = self.commit_account(address, account) {
-                self.failed.get_or_insert(error);
+                debug_assert!(self.failed.is_some(), "a read that fails is noted: {error}");
             }
         }
     }
@@ -500,15 +508,12 @@ impl<R: StateReader> BlockDatabase for Overlay<R> {
     }
 
     fn collides_by_storage(&mut self, address: Address) -> bool {
-        self.has_storage_only(address).unwrap_or_else(|error| {
-            self.failed.get_or_insert(error);
-            false
-        })
+        // A read that fails is noted.
+        self.has_storage_only(address).unwrap_or(false)
     }
 
     fn move_balances(&mut self, from: &[Address], to: Address) {
-        if let Err(error) = self.try_move_balances(from, to) {
-            self.failed.get_or_insert(error);
-        }
+        let moved = self.try_move_balances(from, to);
+        debug_assert!(moved.is_ok() || self.failed.is_some(), "a read that fails is noted");
     }
 }
