@@ -347,8 +347,8 @@ fn check_unwind(database: &Database, genesis: &[TableDigest], tree: &mut BlockTr
     same_tables("after going forward again", &before, &digests(database)?)
 }
 
-/// Rows that unwinding leaves: what is known of blocks beside the chain, and code.
-const KEPT: [&str; 3] = ["SideBlocks", "HeaderNumbers", "Bytecodes"];
+/// Rows that unwinding leaves: what is known of blocks beside the chain, code, and checkpoints of 0.
+const KEPT: [&str; 5] = ["SideBlocks", "HeaderNumbers", "Bytecodes", "StageCheckpoints", "PruneCheckpoints"];
 
 fn digests(database: &Database) -> Result<Vec<TableDigest>, Box<Difference>> {
     let unreadable = |error: portico_db::DbError| difference("tables", "readable", error);

@@ -307,7 +307,7 @@ const MESSAGES: &[(&str, Names)] = &[
             "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS_2",
         ],
     ),
-    ("blob gas price is greater", &["INSUFFICIENT_MAX_FEE_PER_BLOB_GAS"]),
+    ("max fee per blob gas", &["INSUFFICIENT_MAX_FEE_PER_BLOB_GAS"]),
     ("blob version", &["TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH"]),
     ("empty blobs", &["TYPE_3_TX_ZERO_BLOBS"]),
     ("too many blobs", &["TYPE_3_TX_BLOB_COUNT_EXCEEDED", "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED"]),
