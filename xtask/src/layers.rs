@@ -31,9 +31,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portico-evm",
         ],
     ),
+    ("portico-tracers", &["portico-evm"]),
     (
         "portico-query",
         &[
+            "portico-tracers",
             "portico-db",
             "portico-chain",
             "portico-state",

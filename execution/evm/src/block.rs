@@ -20,7 +20,10 @@ use portico_chainspec::Fork;
 use portico_consensus::{Engine, clique};
 use revm::{
     DatabaseCommit, Inspector,
-    context::{TxEnv, result::HaltReason},
+    context::{
+        BlockEnv, TxEnv,
+        result::{HaltReason, ResultAndState},
+    },
     database_interface::bal::BalDatabase,
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
@@ -238,6 +241,38 @@ where
         Ok(outcome.expect("the executor shows the result of what it executes"))
     }
 
+    /// Executes the next transaction under the inspector, and lets `finish` say what that found, before the state is
+    /// changed.
+    ///
+    /// # Errors
+    /// As [`BlockExecution::transaction`].
+    pub fn trace<T>(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+        finish: impl FnOnce(Traced<'_, R, I>) -> T,
+    ) -> Result<T, ExecutionError> {
+        let executor = &mut self.run.executor;
+        executor.evm_mut().enable_inspector();
+        let executed = self.run.execute(transaction, sender);
+        self.run.executor.evm_mut().disable_inspector();
+        let result = executed?;
+        let environment = transaction_environment(transaction, sender);
+        let block = self.run.executor.evm().block().clone();
+        let (database, inspector, _) = self.run.executor.evm_mut().components_mut();
+        let traced = Traced {
+            inspector,
+            database: database.db,
+            block: &block,
+            transaction: &environment,
+            result: &result.result,
+        };
+        let found = finish(traced);
+        self.run.commit(transaction, sender, result);
+        self.overlay().check().map_err(ExecutionError::unreadable)?;
+        Ok(found)
+    }
+
     /// Receipts of the transactions so far.
     pub fn receipts(&self) -> &[Receipt] {
         &self.run.executor.receipts
@@ -278,6 +313,24 @@ where
         Ok(BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome })
     }
 }
+
+/// A transaction that was executed under an inspector; the state is still the one before it.
+#[expect(missing_debug_implementations, reason = "inspectors need not have one")]
+pub struct Traced<'x, R: StateReader, I> {
+    /// What saw it.
+    pub inspector: &'x mut I,
+    /// The state before it.
+    pub database: &'x mut Overlay<R>,
+    /// The block that it is in.
+    pub block: &'x BlockEnv,
+    /// The transaction.
+    pub transaction: &'x TxEnv,
+    /// What it gives, and how it changes the state.
+    pub result: &'x ResultAndState<HaltReason>,
+}
+
+/// What the executor has of a transaction that is not committed yet.
+type TxOutcome = EthTxResult<HaltReason, TxType>;
 
 /// The steps of a block on one kind of database.
 struct Run<'a, D: Database, I> {
@@ -341,23 +394,37 @@ where
         &mut self,
         transaction: &Transaction,
         sender: Address,
-        show: impl FnOnce(&EthTxResult<HaltReason, TxType>),
+        show: impl FnOnce(&TxOutcome),
     ) -> Result<(), ExecutionError> {
+        let result = self.execute(transaction, sender)?;
+        show(&result);
+        self.commit(transaction, sender, result);
+        Ok(())
+    }
+
+    /// Executes the next transaction; the state does not change yet.
+    fn execute(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+    ) -> Result<TxOutcome, ExecutionError> {
         let tx_index = self.executor.receipts.len();
         (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, sender);
         let mut environment = transaction_environment(transaction, sender);
-        let database = self.executor.evm_mut().db_mut();
-        refuse_collision(&mut environment, database);
+        refuse_collision(&mut environment, self.executor.evm_mut().db_mut());
         self.executor
-            .execute_transaction_with_result_closure((environment, recovered), show)
-            .map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
+            .execute_transaction_without_commit((environment, recovered))
+            .map_err(|error| ExecutionError::new(error, Some(tx_index)))
+    }
+
+    fn commit(&mut self, transaction: &Transaction, sender: Address, result: TxOutcome) {
+        self.executor.commit_transaction(result);
         let database = self.executor.evm_mut().db_mut();
         database.record_trace(sender, true, false);
         if let Some(to) = alloy_consensus::Transaction::to(transaction) {
             database.record_trace(to, false, true);
         }
-        Ok(())
     }
 
     fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {

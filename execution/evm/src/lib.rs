@@ -27,11 +27,12 @@ mod single;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
+    Traced,
     Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
 pub use block_evm::BlockEvm;
-pub use call::{CallError, CallOutcome, call};
+pub use call::{CallError, CallOutcome, call, inspect_call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
