@@ -366,7 +366,11 @@ impl<R: StateReader> Overlay<R> {
             self.record_trace(address, false, true);
             self.keep_code(&account.info);
         } else if account.is_empty() {
-            // EIP-161; before it, revm marks empty accounts as created or as untouched.
+            // EIP-161; before it, revm marks empty accounts as created or as untouched. An account without nonce,
+            // balance and code may still have storage (EIP-7610), which goes with it.
+            if self.accounts[position].current.is_some() {
+                self.wipe(position)?;
+            }
             self.set_account(position, None);
             return Ok(());
         } else if self.accounts[position]
