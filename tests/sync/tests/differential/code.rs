@@ -87,7 +87,12 @@ pub(crate) fn random_init_code(random: &mut Random, pool: &[Address], depth: u64
     }
     match random.below(12) {
         0 => code.ending(random),
-        1 => code.returns(&[0xef, 0x01]),
+        1 => {
+            // Not allowed since London; before it, what looks like a delegation could be deployed.
+            let delegation = [&[0xef, 0x01, 0x00][..], random.pick(pool).as_slice()].concat();
+            let length = random.pick(&[1, 2, 3, 4, delegation.len()]);
+            code.returns(&delegation[..length]);
+        }
         2 => {
             // More than EIP-170 allows.
             code.bytes.extend([op::PUSH2, 0x60, 0x01, op::PUSH1, 0, op::RETURN]);
@@ -229,22 +234,17 @@ impl Code<'_> {
     }
 
     fn look(&mut self, random: &mut Random) {
+        let ask = random.pick(&[op::BALANCE, op::EXTCODESIZE, op::EXTCODEHASH, op::EXTCODECOPY]);
+        if ask == op::EXTCODECOPY {
+            self.push_number(32);
+            self.push_number(0);
+            self.push_number(64);
+        }
         self.push_address(random.pick(self.pool));
-        match random.below(4) {
-            0 => self.ops(&[op::BALANCE]),
-            1 => self.ops(&[op::EXTCODESIZE]),
-            2 => self.ops(&[op::EXTCODEHASH]),
-            _ => {
-                // address, then length, offset and destination below it.
-                self.ops(&[op::POP]);
-                self.push_number(32);
-                self.push_number(0);
-                self.push_number(64);
-                self.push_address(random.pick(self.pool));
-                self.ops(&[op::EXTCODECOPY]);
-                self.push_number(0);
-                self.ops(&[op::BLOBHASH]);
-            }
+        self.ops(&[ask]);
+        if ask == op::EXTCODECOPY {
+            self.push_number(0);
+            self.ops(&[op::BLOBHASH]);
         }
         self.push_number(random.below(SLOTS));
         self.ops(&[op::SSTORE]);

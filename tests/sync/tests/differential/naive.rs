@@ -50,7 +50,12 @@ impl NaiveBlock {
 
     /// Whether fork choice takes this block when `head` is the head.
     pub(crate) fn replaces(&self, head: &Self) -> bool {
-        self.merged || (self.total_difficulty, self.number()) > (head.total_difficulty, head.number())
+        self.merged || self.outweighs(head)
+    }
+
+    /// Whether this block wins by total difficulty, or among equals by number.
+    pub(crate) fn outweighs(&self, head: &Self) -> bool {
+        (self.total_difficulty, self.number()) > (head.total_difficulty, head.number())
     }
 }
 

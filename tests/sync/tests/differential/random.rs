@@ -1,7 +1,7 @@
 //! Random numbers of which every part of a case has its own stream, so that leaving out the end of a case changes
 //! nothing at its beginning.
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{B256, keccak256};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -41,9 +41,6 @@ impl Random {
         word
     }
 
-    pub(crate) fn address(&mut self) -> Address {
-        Address::from_word(self.word())
-    }
 
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
