@@ -57,6 +57,7 @@ const ABOVE: &[&str] = &[
     "portico-test-support",
     "portico-tests-sync",
     "portico-tests-rpc",
+    "portico-tests-fuzz",
     "portico-spec",
     "xtask",
 ];

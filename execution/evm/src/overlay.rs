@@ -6,14 +6,14 @@
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_primitives::{
-    Address, B256, U256,
+    Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, HashMap, U256Map, hash_map::Entry},
 };
 use portico_db::models::{Account, AccountChange, StorageChange, TraceAddress};
 use portico_state::BlockChanges;
 use revm::{
     Database, DatabaseCommit,
-    bytecode::Bytecode,
+    bytecode::{Bytecode, eip7702::EIP7702_MAGIC_BYTES},
     state::{Account as EvmAccount, AccountId, AccountInfo, EvmStorage},
 };
 
@@ -367,7 +367,11 @@ impl<R: StateReader> Overlay<R> {
             self.record_trace(address, false, true);
             self.keep_code(&account.info);
         } else if account.is_empty() {
-            // EIP-161; before it, revm marks empty accounts as created or as untouched.
+            // EIP-161; before it, revm marks empty accounts as created or as untouched. An account without nonce,
+            // balance and code may still have storage (EIP-7610), which goes with it.
+            if self.accounts[position].current.is_some() {
+                self.wipe(position)?;
+            }
             self.set_account(position, None);
             return Ok(());
         } else if self.accounts[position]
@@ -394,10 +398,17 @@ impl<R: StateReader> Overlay<R> {
         let Some(code) = info.code.as_ref().filter(|code| !code.is_empty()) else { return };
         if let Entry::Vacant(entry) = self.codes.entry(info.code_hash) {
             self.code_bytes += code.original_byte_slice().len();
-            entry.insert(code.clone());
+            // What a creation deployed is never a delegation to revm before it is read again.
+            let looks_delegated = code.original_byte_slice().starts_with(EIP7702_MAGIC_BYTES);
+            entry.insert(if looks_delegated { analyzed(code.original_bytes()) } else { code.clone() });
         }
         self.new_codes.push(info.code_hash);
     }
+}
+
+/// Code as it is stored. Before London, contracts could begin like a delegation (EIP-3541, EIP-7702) without being one.
+fn analyzed(code: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 
 fn written(
@@ -459,7 +470,7 @@ impl<R: StateReader> Database for Overlay<R> {
         if let Some(code) = self.codes.get(&code_hash) {
             return Ok(code.clone());
         }
-        let code = Bytecode::new_raw(noted(&mut self.failed, self.reader.code(&code_hash))?.into());
+        let code = analyzed(noted(&mut self.failed, self.reader.code(&code_hash))?.into());
         self.code_bytes += code.original_byte_slice().len();
         self.codes.insert(code_hash, code.clone());
         Ok(code)
@@ -517,3 +528,6 @@ impl<R: StateReader> BlockDatabase for Overlay<R> {
         debug_assert!(moved.is_ok() || self.failed.is_some(), "a read that fails is noted");
     }
 }
+
+#[cfg(test)]
+mod tests;
