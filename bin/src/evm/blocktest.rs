@@ -71,6 +71,9 @@ impl TestArgs {
         if total.failed > 0 {
             bail!("{} of {} cases failed", total.failed, total.run);
         }
+        if !report.broken.is_empty() {
+            bail!("{} files could not be read", report.broken.len());
+        }
         if !report.unopened.is_empty() {
             bail!("{} files hold no case that was recognised", report.unopened.len());
         }

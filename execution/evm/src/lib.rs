@@ -24,6 +24,7 @@ mod overlay;
 mod reader;
 mod senders;
 mod single;
+mod transaction;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
@@ -43,6 +44,7 @@ pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
 pub use single::execute_single;
+pub use transaction::{TransactionFault, ValidTransaction, validate_transaction};
 
 /// A transaction as blocks hold it.
 pub type Transaction = portico_db::models::Transaction;

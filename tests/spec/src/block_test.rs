@@ -140,10 +140,7 @@ impl CaseRunner for BlockTestRunner {
         json: &str,
         report: &mut dyn FnMut(&str, Outcome),
     ) -> Result<(), SpecError> {
-        let malformed = |error: serde_json::Error| SpecError::Malformed {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        };
+        let malformed = |error: serde_json::Error| SpecError::malformed(name, &error);
         let kind: Kind = match serde_json::from_str(json) {
             Ok(kind) => kind,
             // No object at all: of another kind.
