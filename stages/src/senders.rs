@@ -7,9 +7,8 @@ use portico_chain::{
     ChainError, Transaction, append_senders, canonical_hash, decode_row, delete_senders_from,
     iter_transaction_rows, read_body, read_header, read_total_difficulty, tx_number_limit,
 };
-use portico_chainspec::Fork;
 use portico_db::{DecodeError, RwTxn};
-use portico_evm::{SignatureRules, recover_sender};
+use portico_evm::{BlockRules, SignatureRules, recover_sender};
 use rayon::prelude::*;
 
 use crate::{BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput};
@@ -126,11 +125,9 @@ fn signature_rules(
         let header = read_header(txn, block_number)?.ok_or_else(|| missing("header"))?;
         let total =
             read_total_difficulty(txn, block_number - 1)?.ok_or_else(|| missing("total difficulty"))?;
-        let fork = context.spec.fork_at(context.spec.block_context(block_number, header.timestamp, total));
+        let block = context.spec.block_context(block_number, header.timestamp, total);
         let body = read_body(txn, block_number)?.ok_or_else(|| missing("body"))?;
-        let low_s = fork >= Fork::Homestead;
-        let chain_id = (fork >= Fork::SpuriousDragon).then(|| context.spec.chain_id());
-        Ok((body.first_tx_number, SignatureRules { low_s, chain_id }))
+        Ok((body.first_tx_number, SignatureRules::of(BlockRules::new(context.spec, block))))
     };
     if range.is_empty() {
         return Ok(Vec::new());

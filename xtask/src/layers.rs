@@ -16,6 +16,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("portico-trie", &["portico-db"]),
     ("portico-evm", &["portico-chainspec", "portico-consensus", "portico-db", "portico-state"]),
     (
+        "portico-stateless",
+        &["portico-db", "portico-trie", "portico-chainspec", "portico-consensus", "portico-evm"],
+    ),
+    (
         "portico-stages",
         &[
             "portico-db",
@@ -27,9 +31,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portico-evm",
         ],
     ),
+    ("portico-tracers", &["portico-evm"]),
     (
         "portico-query",
         &[
+            "portico-tracers",
             "portico-db",
             "portico-chain",
             "portico-state",
@@ -51,6 +57,7 @@ const ABOVE: &[&str] = &[
     "portico-test-support",
     "portico-tests-sync",
     "portico-tests-rpc",
+    "portico-tests-fuzz",
     "portico-spec",
     "xtask",
 ];

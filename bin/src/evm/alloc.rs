@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
-use alloy_trie::{TrieAccount, root};
 use eyre::{Result, eyre};
-use portico_chainspec::GenesisAccount;
-use portico_evm::{MemoryAccount, MemoryState};
+use portico_evm::MemoryState;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -60,31 +58,6 @@ fn hexadecimal(text: &str) -> Result<U256> {
     U256::from_str_radix(digits, 16).map_err(|_| eyre!("{text:?} is not a storage word"))
 }
 
-/// The state of a genesis allocation.
-pub(crate) fn genesis_state(alloc: &[(Address, GenesisAccount)]) -> MemoryState {
-    let mut state = MemoryState::new();
-    for (address, account) in alloc {
-        let storage = account.storage.iter().copied();
-        state.insert(*address, account.nonce, account.balance, account.code.clone(), storage);
-    }
-    state
-}
-
-/// Root of a state.
-pub(crate) fn state_root(state: &MemoryState) -> B256 {
-    root::state_root_unhashed(state.accounts().map(|(address, account)| (*address, trie_account(account))))
-}
-
-fn trie_account(account: &MemoryAccount) -> TrieAccount {
-    let slots = account.storage.iter().map(|(slot, value)| (*slot, *value));
-    TrieAccount {
-        nonce: account.account.nonce,
-        balance: account.account.balance,
-        storage_root: root::storage_root_unhashed(slots),
-        code_hash: account.account.code_hash,
-    }
-}
-
 /// A state as `alloc`; nonces, code and storage that are empty are left out.
 pub(crate) fn alloc_json(state: &MemoryState) -> Value {
     let accounts = state.accounts().map(|(address, account)| {
@@ -110,7 +83,7 @@ pub(crate) fn alloc_json(state: &MemoryState) -> Value {
 /// A state as go-ethereum's `--dump` prints it.
 pub(crate) fn dump_json(state: &MemoryState) -> Value {
     let accounts = state.accounts().map(|(address, account)| {
-        let trie_account = trie_account(account);
+        let trie_account = account.trie_account();
         let mut json = Map::new();
         json.insert("balance".into(), json!(trie_account.balance.to_string()));
         json.insert("nonce".into(), json!(trie_account.nonce));
@@ -129,7 +102,7 @@ pub(crate) fn dump_json(state: &MemoryState) -> Value {
         }
         (format!("{address:#x}"), Value::Object(json))
     });
-    json!({ "root": hex::encode(state_root(state)), "accounts": Value::Object(accounts.collect()) })
+    json!({ "root": hex::encode(state.root()), "accounts": Value::Object(accounts.collect()) })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! `portico evm blocktest`.
+//! `portico evm blocktest` and `portico evm statetest`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use eyre::{Result, bail};
-use portico_spec::{BlockTestSettings, Report, RunOptions, run_block_tests};
+use portico_spec::{BlockTestSettings, Report, RunOptions, run_block_tests, run_state_tests};
 
 /// Flags that block and state tests share.
 #[derive(Debug, Args)]
@@ -39,6 +39,17 @@ pub struct BlocktestArgs {
     one_by_one: bool,
 }
 
+/// Flags of `portico evm statetest`.
+#[derive(Debug, Args)]
+pub struct StatetestArgs {
+    #[command(flatten)]
+    test: TestArgs,
+}
+
+pub(super) fn run_states(args: &StatetestArgs) -> Result<()> {
+    args.test.finish(run_state_tests(&args.test.paths, &args.test.options())?)
+}
+
 pub(super) fn run(args: &BlocktestArgs) -> Result<()> {
     let settings = BlockTestSettings { unwind: args.unwind, one_by_one: args.one_by_one };
     args.test.finish(run_block_tests(&args.test.paths, &args.test.options(), settings)?)
@@ -59,6 +70,9 @@ impl TestArgs {
         let total = report.total();
         if total.failed > 0 {
             bail!("{} of {} cases failed", total.failed, total.run);
+        }
+        if !report.broken.is_empty() {
+            bail!("{} files could not be read", report.broken.len());
         }
         if !report.unopened.is_empty() {
             bail!("{} files hold no case that was recognised", report.unopened.len());

@@ -22,7 +22,7 @@ use revm::{
 };
 
 use super::{
-    alloc::{dump_json, genesis_state},
+    alloc::dump_json,
     eip3155::{Eip3155Tracer, TraceFields, error_text},
     number::Number,
 };
@@ -181,7 +181,9 @@ impl Setting {
         let chain_id = genesis.as_ref().map_or(1, ChainSpec::chain_id);
         let by_name = |name: &str| ChainSpec::for_test_network(name, chain_id, None);
         let (header, state) = match &genesis {
-            Some(genesis) => (genesis.genesis_header().clone(), genesis_state(&genesis.genesis_alloc())),
+            Some(genesis) => {
+                (genesis.genesis_header().clone(), MemoryState::from_genesis(&genesis.genesis_alloc()))
+            }
             None => (Header { gas_limit: args.gas, ..Header::default() }, MemoryState::new()),
         };
         let spec = match (&args.fork, genesis) {

@@ -3,8 +3,8 @@
 //! What was different then:
 //!
 //! - No repricing of transactions and of state access (EIP-2780, EIP-8038): [`adjust`] starts from Osaka's prices.
-//! - State gas (EIP-8037) at a price that grew with the block's gas limit, for smaller sizes. What spilled over from the reservoir into regular gas
-//!   came back to the *reservoir* when it was given back, see [`state_gas`].
+//! - State gas (EIP-8037) at a price that grew with the block's gas limit, for smaller sizes. What spilled over from
+//!   the reservoir into regular gas came back to the *reservoir* when it was given back, see [`state_gas`].
 //! - A creation paid for the account before it looked at its address; a call that failed did not get back what it had
 //!   paid for a new account.
 //! - Destroying a contract for its own benefit burnt its balance (no EIP-8246), with a log (EIP-7708).
@@ -41,7 +41,7 @@ use revm::{
 };
 
 use crate::instructions::{self, BlockDatabase};
-pub(crate) use handler::{RoomLeft, SYSTEM_CALL_GAS, TransactionHandler, check_room};
+pub(crate) use handler::{RoomLeft, TransactionHandler, check_room};
 use state_gas::{Credits, keep_credits};
 
 /// Bytes of state that are charged for a new account, a new slot, and a delegation (EIP-8037).

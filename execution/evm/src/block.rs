@@ -20,7 +20,10 @@ use portico_chainspec::{AmsterdamRules, Fork};
 use portico_consensus::{Engine, clique};
 use revm::{
     DatabaseCommit, Inspector,
-    context::{TxEnv, result::HaltReason},
+    context::{
+        BlockEnv, TxEnv,
+        result::{HaltReason, ResultAndState},
+    },
     database_interface::bal::BalDatabase,
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
@@ -30,7 +33,8 @@ use crate::{
     BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, bal_devnet4,
     block_environment,
     block_evm::BlockEvm,
-    instructions::{BlockDatabase, COLLISION_CODE, recording_evm},
+    deposits,
+    instructions::{BlockDatabase, recording_evm, refuse_collision},
 };
 
 /// What is executed: the block without its hash and roots.
@@ -126,19 +130,27 @@ pub fn execute_block<R: StateReader>(
     input: BlockInput<'_>,
 ) -> Result<BlockOutcome, ExecutionError> {
     record_rewarded(overlay, rules, input);
-    let outcome = if rules.fork() >= Fork::Amsterdam {
-        let database = BalDatabase::new(&mut *overlay).with_bal_builder();
+    let outcome = run_block(overlay, rules, input);
+    // State that cannot be read may look like a rule that is broken: a system call that fails, for one.
+    overlay.check().map_err(ExecutionError::unreadable)?;
+    outcome
+}
+
+fn run_block<R: StateReader>(
+    overlay: &mut Overlay<R>,
+    rules: BlockRules<'_>,
+    input: BlockInput<'_>,
+) -> Result<BlockOutcome, ExecutionError> {
+    if rules.fork() >= Fork::Amsterdam {
+        let database = BalDatabase::new(overlay).with_bal_builder();
         let mut run = Run::begin(database, rules, input, NoOpInspector, BalIndexedDatabase::set_bal_index)?;
         run.all_transactions(input)?;
         let (mut database, outcome) = run.finish()?;
-        BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome }
-    } else {
-        let mut run = Run::begin(&mut *overlay, rules, input, NoOpInspector, |_, _| {})?;
-        run.all_transactions(input)?;
-        run.finish()?.1
-    };
-    overlay.check().map_err(ExecutionError::unreadable)?;
-    Ok(outcome)
+        return Ok(BlockOutcome { access_list: database.bal_state.take_built_alloy_bal(), ..outcome });
+    }
+    let mut run = Run::begin(overlay, rules, input, NoOpInspector, |_, _| {})?;
+    run.all_transactions(input)?;
+    Ok(run.finish()?.1)
 }
 
 /// As [`execute_block`], for blocks before Byzantium: `after_transaction` sees the state after each transaction, to
@@ -237,6 +249,38 @@ where
         Ok(outcome.expect("the executor shows the result of what it executes"))
     }
 
+    /// Executes the next transaction under the inspector, and lets `finish` say what that found, before the state is
+    /// changed.
+    ///
+    /// # Errors
+    /// As [`BlockExecution::transaction`].
+    pub fn trace<T>(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+        finish: impl FnOnce(Traced<'_, R, I>) -> T,
+    ) -> Result<T, ExecutionError> {
+        let executor = &mut self.run.executor;
+        executor.evm_mut().enable_inspector();
+        let executed = self.run.execute(transaction, sender);
+        self.run.executor.evm_mut().disable_inspector();
+        let result = executed?;
+        let environment = transaction_environment(transaction, sender);
+        let block = self.run.executor.evm().block().clone();
+        let (database, inspector, _) = self.run.executor.evm_mut().components_mut();
+        let traced = Traced {
+            inspector,
+            database: database.db,
+            block: &block,
+            transaction: &environment,
+            result: &result.result,
+        };
+        let found = finish(traced);
+        self.run.commit(transaction, sender, result);
+        self.overlay().check().map_err(ExecutionError::unreadable)?;
+        Ok(found)
+    }
+
     /// Receipts of the transactions so far.
     pub fn receipts(&self) -> &[Receipt] {
         &self.run.executor.receipts
@@ -278,10 +322,29 @@ where
     }
 }
 
+/// A transaction that was executed under an inspector; the state is still the one before it.
+#[expect(missing_debug_implementations, reason = "inspectors need not have one")]
+pub struct Traced<'x, R: StateReader, I> {
+    /// What saw it.
+    pub inspector: &'x mut I,
+    /// The state before it.
+    pub database: &'x mut Overlay<R>,
+    /// The block that it is in.
+    pub block: &'x BlockEnv,
+    /// The transaction.
+    pub transaction: &'x TxEnv,
+    /// What it gives, and how it changes the state.
+    pub result: &'x ResultAndState<HaltReason>,
+}
+
+/// What the executor has of a transaction that is not committed yet.
+type TxOutcome = EthTxResult<HaltReason, TxType>;
+
 /// The steps of a block on one kind of database.
 struct Run<'a, D: Database, I> {
     executor: EthBlockExecutor<'a, BlockEvm<D, I>, BlockRules<'a>, Receipts>,
     fork: Fork,
+    deposit_contract: Option<Address>,
     /// Tells the database the position in the block, for the access list.
     set_access_index: fn(&mut D, u64),
 }
@@ -327,7 +390,8 @@ where
         }
         set_access_index(executor.evm_mut().db_mut(), 0);
         executor.apply_pre_execution_changes().map_err(|error| ExecutionError::new(error, None))?;
-        Ok(Self { executor, fork, set_access_index })
+        let deposit_contract = rules.spec().deposit_contract();
+        Ok(Self { executor, fork, deposit_contract, set_access_index })
     }
 
     fn all_transactions(&mut self, block: BlockInput<'_>) -> Result<(), ExecutionError> {
@@ -342,47 +406,40 @@ where
         &mut self,
         transaction: &Transaction,
         sender: Address,
-        show: impl FnOnce(&EthTxResult<HaltReason, TxType>),
+        show: impl FnOnce(&TxOutcome),
     ) -> Result<(), ExecutionError> {
+        let result = self.execute(transaction, sender)?;
+        show(&result);
+        self.commit(transaction, sender, result);
+        Ok(())
+    }
+
+    /// Executes the next transaction; the state does not change yet.
+    fn execute(&mut self, transaction: &Transaction, sender: Address) -> Result<TxOutcome, ExecutionError> {
         let tx_index = self.executor.receipts.len();
         (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, sender);
         let mut environment = transaction_environment(transaction, sender);
-        let rules = self.executor.evm.rules();
-        let database = self.executor.evm_mut().db_mut();
-        // The older rules see to that themselves.
-        let looks_ahead = rules == AmsterdamRules::Final && environment.kind.is_create();
-        if looks_ahead && database.collides_by_storage(sender.create(environment.nonce)) {
-            environment.data = COLLISION_CODE;
-        }
-        let executed = match rules {
-            AmsterdamRules::Final => self
-                .executor
-                .execute_transaction_with_result_closure((environment, recovered), show)
-                .map(|_| ()),
-            AmsterdamRules::BalDevnet4 => self.transaction_of_bal_devnet4(environment, transaction, show),
+        let executed = match self.executor.evm.rules() {
+            AmsterdamRules::Final => {
+                refuse_collision(&mut environment, self.executor.evm_mut().db_mut());
+                self.executor.execute_transaction_without_commit((environment, recovered))
+            }
+            AmsterdamRules::BalDevnet4 => self.execute_for_bal_devnet4(environment, transaction),
         };
-        executed.map_err(|error| ExecutionError::new(error, Some(tx_index)))?;
-        let database = self.executor.evm_mut().db_mut();
-        database.record_trace(sender, true, false);
-        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
-            database.record_trace(to, false, true);
-        }
-        Ok(())
+        executed.map_err(|error| ExecutionError::new(error, Some(tx_index)))
     }
 
-    /// As the executor does it, with the older rules for what fits a block and for the regular gas that it counts.
-    fn transaction_of_bal_devnet4(
+    /// As the executor does it, with the older rules for what fits a block.
+    fn execute_for_bal_devnet4(
         &mut self,
         environment: TxEnv,
         transaction: &Transaction,
-        show: impl FnOnce(&EthTxResult<HaltReason, TxType>),
-    ) -> Result<(), BlockExecutionError> {
+    ) -> Result<TxOutcome, BlockExecutionError> {
         let executor = &mut self.executor;
-        let (gas_limit, regular_gas_before) =
-            (executor.evm.block().gas_limit, executor.block_regular_gas_used);
+        let gas_limit = executor.evm.block().gas_limit;
         let left = bal_devnet4::RoomLeft {
-            regular: gas_limit.saturating_sub(regular_gas_before),
+            regular: gas_limit.saturating_sub(executor.block_regular_gas_used),
             state: gas_limit.saturating_sub(executor.block_state_gas_used),
         };
         bal_devnet4::check_room(&environment, executor.evm.cfg_env(), left)?;
@@ -391,17 +448,27 @@ where
             .transact_raw(environment)
             .map_err(|error| BlockExecutionError::evm(error, *transaction.tx_hash()))?;
         let blob_gas_used = alloy_consensus::Transaction::blob_gas_used(transaction).unwrap_or_default();
-        let output = EthTxResult { result, blob_gas_used, tx_type: transaction.tx_type() };
-        show(&output);
-        executor.commit_transaction(output);
-        executor.block_regular_gas_used = regular_gas_before + executor.evm.regular_gas_used();
-        Ok(())
+        Ok(EthTxResult { result, blob_gas_used, tx_type: transaction.tx_type() })
+    }
+
+    fn commit(&mut self, transaction: &Transaction, sender: Address, result: TxOutcome) {
+        let regular_gas_before = self.executor.block_regular_gas_used;
+        self.executor.commit_transaction(result);
+        if self.executor.evm.rules() == AmsterdamRules::BalDevnet4 {
+            self.executor.block_regular_gas_used = regular_gas_before + self.executor.evm.regular_gas_used();
+        }
+        let database = self.executor.evm_mut().db_mut();
+        database.record_trace(sender, true, false);
+        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
+            database.record_trace(to, false, true);
+        }
     }
 
     fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {
         let position = self.executor.receipts.len() as u64 + 1;
         (self.set_access_index)(self.executor.evm_mut().db_mut(), position);
         if self.fork >= Fork::Prague {
+            require_well_formed_deposits(&self.executor.receipts, self.deposit_contract)?;
             require_request_contracts(self.executor.evm_mut().db_mut())?;
         }
         let (evm, result) = self.executor.finish().map_err(|error| ExecutionError::new(error, None))?;
@@ -414,6 +481,21 @@ where
         };
         Ok((evm.into_db(), outcome))
     }
+}
+
+/// Every deposit in the logs must be laid out as the contract does it (EIP-6110).
+fn require_well_formed_deposits(
+    receipts: &[Receipt],
+    contract: Option<Address>,
+) -> Result<(), ExecutionError> {
+    let Some(contract) = contract else { return Ok(()) };
+    let mut logs = receipts.iter().filter(|receipt| receipt.success).flat_map(|receipt| &receipt.logs);
+    if logs.all(|log| deposits::is_well_formed(log, contract)) {
+        return Ok(());
+    }
+    let reason =
+        BlockValidationError::DepositRequestDecode("the event's layout is not the contract's".into());
+    Err(ExecutionError::Invalid { tx_index: None, reason })
 }
 
 /// The system calls that collect requests must find code (EIP-7002, EIP-7251).

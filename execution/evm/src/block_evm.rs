@@ -1,54 +1,71 @@
-//! The interpreter as the block executor takes it, with the transactions of the chain's Amsterdam.
+//! The interpreter as block execution uses it: alloy-evm's, with the system calls' gas of each fork, and with the
+//! transactions of what the chain means by Amsterdam.
+//!
+//! From Amsterdam on a system call has an allowance of state gas beside its 30 million (EIP-8037). The interpreter
+//! gives it in every fork; before Amsterdam a system contract that needs more than 30 million must fail.
 
-use alloy_evm::{Database, Evm, EvmEnv, eth::EthEvmContext};
-use alloy_primitives::{Address, Bytes};
+use alloy_evm::{
+    Database, Evm, EvmEnv,
+    eth::{EthEvm, EthEvmContext},
+};
+use alloy_primitives::{Address, Bytes, TxKind};
 use portico_chainspec::AmsterdamRules;
 use revm::{
-    Context, ExecuteEvm, InspectEvm, Inspector, SystemCallEvm,
+    Context, ExecuteEvm, InspectEvm, Inspector,
     context::{
         BlockEnv, CfgEnv, ContextSetters, Evm as RevmEvm, TxEnv,
         result::{EVMError, HaltReason, ResultAndState},
     },
-    handler::{EthFrame, EthPrecompiles, Handler, instructions::EthInstructions, system_call::SystemCallTx},
+    handler::{
+        EthFrame, EthPrecompiles, Handler, MainnetHandler, SystemCallEvm, instructions::EthInstructions,
+    },
     inspector::InspectorHandler,
     interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
 };
 
-use crate::{
-    bal_devnet4::{SYSTEM_CALL_GAS, TransactionHandler},
-    instructions::BlockDatabase,
-};
+use crate::{bal_devnet4::TransactionHandler, instructions::BlockDatabase};
 
-/// The interpreter with Ethereum's instructions and precompiles.
-pub(crate) type MainnetEvm<D, I> =
+/// The interpreter's own type, with everything that Ethereum's mainnet has.
+pub(crate) type Inner<D, I> =
     RevmEvm<EthEvmContext<D>, I, EthInstructions<EthInterpreter, EthEvmContext<D>>, EthPrecompiles, EthFrame>;
 
-/// Runs the transactions and system calls of a block.
-pub(crate) struct BlockEvm<D: Database, I> {
-    inner: MainnetEvm<D, I>,
+/// Gas of a system call before the final Amsterdam (EIP-4788, EIP-2935, EIP-7002, EIP-7251).
+const SYSTEM_CALL_GAS: u64 = 30_000_000;
+
+/// See the module.
+#[expect(missing_debug_implementations, reason = "the interpreter has none")]
+pub struct BlockEvm<D: Database, I> {
+    inner: Inner<D, I>,
+    /// Those of the block's fork: final for all blocks before Amsterdam too.
     rules: AmsterdamRules,
     inspects: bool,
     regular_gas_used: u64,
 }
 
 impl<D: Database, I> BlockEvm<D, I> {
-    pub(crate) fn new(inner: MainnetEvm<D, I>, rules: AmsterdamRules) -> Self {
+    /// With an inspector that is there, and not in use.
+    pub(crate) fn new(inner: Inner<D, I>, rules: AmsterdamRules) -> Self {
         Self { inner, rules, inspects: false, regular_gas_used: 0 }
     }
 
-    /// The rules of the block's fork, [`AmsterdamRules::Final`] for all blocks before Amsterdam too.
+    /// What the block's fork means, where that depends on the chain.
     pub(crate) fn rules(&self) -> AmsterdamRules {
         self.rules
     }
 
-    pub(crate) fn into_inner(self) -> MainnetEvm<D, I> {
+    /// Regular gas that the last transaction took of the block's, under rules where its result does not say it.
+    pub(crate) fn regular_gas_used(&self) -> u64 {
+        self.regular_gas_used
+    }
+
+    pub(crate) fn into_inner(self) -> Inner<D, I> {
         self.inner
     }
 
-    /// Regular gas that the last transaction took of the block's, under rules where that is not what its result says.
-    pub(crate) fn regular_gas_used(&self) -> u64 {
-        self.regular_gas_used
+    /// In alloy-evm's form.
+    pub fn into_eth_evm(self) -> EthEvm<D, I, EthPrecompiles> {
+        EthEvm::new(self.inner, self.inspects)
     }
 }
 
@@ -66,7 +83,7 @@ impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockE
         &self.inner.ctx.block
     }
 
-    fn cfg_env(&self) -> &CfgEnv<SpecId> {
+    fn cfg_env(&self) -> &CfgEnv {
         &self.inner.ctx.cfg
     }
 
@@ -74,12 +91,12 @@ impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockE
         self.inner.ctx.cfg.chain_id
     }
 
-    fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
+    fn transact_raw(&mut self, transaction: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
         match self.rules {
-            AmsterdamRules::Final if self.inspects => self.inner.inspect_tx(tx),
-            AmsterdamRules::Final => self.inner.transact(tx),
+            AmsterdamRules::Final if self.inspects => self.inner.inspect_tx(transaction),
+            AmsterdamRules::Final => self.inner.transact(transaction),
             AmsterdamRules::BalDevnet4 => {
-                self.inner.ctx.set_tx(tx);
+                self.inner.ctx.set_tx(transaction);
                 let mut handler = TransactionHandler::new();
                 let result = if self.inspects {
                     handler.inspect_run(&mut self.inner)
@@ -100,19 +117,23 @@ impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockE
         contract: Address,
         data: Bytes,
     ) -> Result<ResultAndState<HaltReason>, Self::Error> {
-        match self.rules {
-            AmsterdamRules::Final => self.inner.system_call_with_caller(caller, contract, data),
-            AmsterdamRules::BalDevnet4 => {
-                let tx = TxEnv::new_system_tx_with_caller(caller, contract, data);
-                self.inner.ctx.set_tx(TxEnv { gas_limit: SYSTEM_CALL_GAS, ..tx });
-                let result = TransactionHandler::new().run_system_call(&mut self.inner);
-                let state = self.inner.finalize();
-                Ok(ResultAndState { result: result?, state })
-            }
+        let is_amsterdam = self.inner.ctx.cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
+        if is_amsterdam && self.rules == AmsterdamRules::Final {
+            return self.inner.system_call_with_caller(caller, contract, data);
         }
+        let kind = TxKind::Call(contract);
+        let call = TxEnv { caller, kind, data, gas_limit: SYSTEM_CALL_GAS, ..TxEnv::default() };
+        self.inner.ctx.set_tx(call);
+        let result = match self.rules {
+            AmsterdamRules::Final => {
+                MainnetHandler::<_, Self::Error, EthFrame>::default().run_system_call(&mut self.inner)
+            }
+            AmsterdamRules::BalDevnet4 => TransactionHandler::new().run_system_call(&mut self.inner),
+        }?;
+        Ok(ResultAndState::new(result, self.inner.finalize()))
     }
 
-    fn finish(self) -> (D, EvmEnv<SpecId>) {
+    fn finish(self) -> (D, EvmEnv) {
         let Context { block: block_env, cfg: cfg_env, journaled_state, .. } = self.inner.ctx;
         (journaled_state.database, EvmEnv { block_env, cfg_env })
     }
@@ -122,8 +143,7 @@ impl<D: Database + BlockDatabase, I: Inspector<EthEvmContext<D>>> Evm for BlockE
     }
 
     fn components(&self) -> (&D, &I, &EthPrecompiles) {
-        let inner = &self.inner;
-        (&inner.ctx.journaled_state.database, &inner.inspector, &inner.precompiles)
+        (&self.inner.ctx.journaled_state.database, &self.inner.inspector, &self.inner.precompiles)
     }
 
     fn components_mut(&mut self) -> (&mut D, &mut I, &mut EthPrecompiles) {

@@ -1,10 +1,16 @@
 //! Calls that change nothing: `eth_call`.
 
-use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, eth::EthEvmFactory};
+use alloy_evm::{
+    Database, Evm, EvmEnv, EvmFactory,
+    eth::{EthEvmContext, EthEvmFactory},
+};
 use alloy_primitives::{Bytes, Log};
-use revm::context::{
-    TxEnv,
-    result::{EVMError, ExecutionResult, HaltReason},
+use revm::{
+    Inspector,
+    context::{
+        TxEnv,
+        result::{EVMError, ExecutionResult, HaltReason, ResultAndState},
+    },
 };
 
 use crate::ReadError;
@@ -35,6 +41,16 @@ pub enum CallOutcome {
         /// Gas used.
         gas_used: u64,
     },
+}
+
+impl CallOutcome {
+    /// Logs; none unless it returned.
+    pub fn logs(&self) -> &[Log] {
+        match self {
+            Self::Success { logs, .. } => logs,
+            Self::Revert { .. } | Self::Halt { .. } => &[],
+        }
+    }
 }
 
 impl From<ExecutionResult> for CallOutcome {
@@ -77,4 +93,26 @@ pub fn call<D: Database<Error = ReadError>>(
         Err(error) => return Err(CallError::Invalid(error.to_string())),
     };
     Ok(result.into())
+}
+
+/// Runs a call under an inspector; the state does not change.
+///
+/// # Errors
+/// As [`call`].
+pub fn inspect_call<'d, D, I>(
+    database: &'d mut D,
+    environment: EvmEnv,
+    request: TxEnv,
+    inspector: &'d mut I,
+) -> Result<ResultAndState<HaltReason>, CallError>
+where
+    D: Database<Error = ReadError>,
+    &'d mut I: Inspector<EthEvmContext<&'d mut D>>,
+{
+    let mut evm = EthEvmFactory::default().create_evm_with_inspector(database, environment, inspector);
+    match evm.transact(request) {
+        Ok(result) => Ok(result),
+        Err(EVMError::Database(error)) => Err(CallError::Read(error)),
+        Err(error) => Err(CallError::Invalid(error.to_string())),
+    }
 }

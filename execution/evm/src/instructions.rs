@@ -10,6 +10,7 @@ use portico_chainspec::{AmsterdamRules, Fork};
 use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
+    context::TxEnv,
     handler::EthPrecompiles,
     interpreter::{
         CreateScheme, FrameInput, Instruction, InstructionContext, InstructionExecResult, Interpreter,
@@ -102,6 +103,14 @@ pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
 
 /// Init code of a contract that collides: it takes all gas and leaves nothing, as a collision does.
 pub(crate) const COLLISION_CODE: Bytes = Bytes::from_static(&[opcode::INVALID]);
+
+/// Lets a creation by transaction fail where storage alone keeps it from its address (EIP-7610).
+pub(crate) fn refuse_collision(transaction: &mut TxEnv, database: &mut impl BlockDatabase) {
+    let is_create = transaction.kind.is_create();
+    if is_create && database.collides_by_storage(transaction.caller.create(transaction.nonce)) {
+        transaction.data = COLLISION_CODE;
+    }
+}
 
 type Ictx<'a, D> = InstructionContext<'a, EthEvmContext<D>, EthInterpreter>;
 

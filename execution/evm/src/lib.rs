@@ -16,6 +16,7 @@ mod block_evm;
 mod call;
 mod code;
 mod constantinople;
+mod deposits;
 mod environment;
 mod error;
 mod instructions;
@@ -23,21 +24,27 @@ mod memory;
 mod overlay;
 mod reader;
 mod senders;
+mod single;
+mod transaction;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
-    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block,
+    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, Traced, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
-pub use call::{CallError, CallOutcome, call};
+pub use block_evm::BlockEvm;
+pub use call::{CallError, CallOutcome, call, inspect_call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
+pub use instructions::BlockDatabase;
 pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
+pub use single::execute_single;
+pub use transaction::{TransactionFault, ValidTransaction, validate_transaction};
 
 /// A transaction as blocks hold it.
 pub type Transaction = portico_db::models::Transaction;

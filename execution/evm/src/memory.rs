@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::B256Map};
+use alloy_trie::{TrieAccount, root};
+use portico_chainspec::GenesisAccount;
 use portico_db::models::{Account, StorageEntry};
 
 use crate::{OverlayWrites, ReadError, StateReader, reader::present};
@@ -16,10 +18,19 @@ pub struct MemoryAccount {
     pub storage: BTreeMap<B256, U256>,
 }
 
+impl MemoryAccount {
+    /// The account as the state trie holds it.
+    pub fn trie_account(&self) -> TrieAccount {
+        let Account { nonce, balance, code_hash } = self.account;
+        let slots = self.storage.iter().map(|(slot, value)| (*slot, *value));
+        TrieAccount { nonce, balance, code_hash, storage_root: root::storage_root_unhashed(slots) }
+    }
+}
+
 /// Accounts with storage and code, in maps sorted by address and slot.
 ///
 /// Only accounts that exist have storage, and only slots that are not zero are held, so that two equal states are
-/// equal values. It knows no roots: what iterating gives is what a trie needs.
+/// equal values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryState {
     accounts: BTreeMap<Address, MemoryAccount>,
@@ -44,6 +55,23 @@ impl MemoryState {
         let account = Account { nonce, balance, code_hash: self.insert_code(code) };
         let storage = storage.into_iter().filter(|(_, value)| !value.is_zero()).collect();
         self.accounts.insert(address, MemoryAccount { account, storage });
+    }
+
+    /// The state that a genesis file allocates.
+    pub fn from_genesis(alloc: &[(Address, GenesisAccount)]) -> Self {
+        let mut state = Self::new();
+        for (address, account) in alloc {
+            let storage = account.storage.iter().copied();
+            state.insert(*address, account.nonce, account.balance, account.code.clone(), storage);
+        }
+        state
+    }
+
+    /// The state root, computed from scratch.
+    pub fn root(&self) -> B256 {
+        root::state_root_unhashed(
+            self.accounts.iter().map(|(address, known)| (*address, known.trie_account())),
+        )
     }
 
     /// Makes code known by its hash, which it gives.
@@ -114,6 +142,10 @@ impl StateReader for MemoryState {
         let known = self.accounts.get(address);
         let slots = known.into_iter().flat_map(|known| &known.storage);
         Ok(slots.map(|(slot, value)| StorageEntry { slot: *slot, value: *value }).collect())
+    }
+
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
+        Ok(self.accounts.get(address).is_some_and(|known| !known.storage.is_empty()))
     }
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {

@@ -6,14 +6,14 @@
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_primitives::{
-    Address, B256, U256,
+    Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, HashMap, U256Map, hash_map::Entry},
 };
 use portico_db::models::{Account, AccountChange, StorageChange, TraceAddress};
 use portico_state::BlockChanges;
 use revm::{
     Database, DatabaseCommit,
-    bytecode::Bytecode,
+    bytecode::{Bytecode, eip7702::EIP7702_MAGIC_BYTES},
     state::{Account as EvmAccount, AccountId, AccountInfo, EvmStorage},
 };
 
@@ -61,7 +61,8 @@ pub struct Overlay<R> {
     touched: Option<Vec<(u32, Option<U256>)>>,
     slot_count: usize,
     code_bytes: usize,
-    /// The first read that failed while changes were committed, which revm gives no way to report.
+    /// The first read that failed: while changes are committed revm gives no way to report it, and in a system call
+    /// it looks like a fault of the block.
     failed: Option<ReadError>,
 }
 
@@ -110,7 +111,7 @@ impl<R: StateReader> Overlay<R> {
     }
 
     /// # Errors
-    /// The first read that failed while changes were committed.
+    /// The first read that failed.
     pub fn check(&self) -> Result<(), ReadError> {
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -224,7 +225,7 @@ impl<R: StateReader> Overlay<R> {
         let Entry::Vacant(entry) = self.positions.entry(address) else {
             return Ok(self.positions[&address] as usize);
         };
-        let base = self.reader.account(&address)?;
+        let base = noted(&mut self.failed, self.reader.account(&address))?;
         let position = self.accounts.len();
         entry.insert(position as u32);
         self.accounts.push(CachedAccount {
@@ -247,7 +248,7 @@ impl<R: StateReader> Overlay<R> {
                 let value = if account.storage_is_known {
                     U256::ZERO
                 } else {
-                    self.reader.storage(&account.address, &B256::from(slot))?
+                    noted(&mut self.failed, self.reader.storage(&account.address, &B256::from(slot)))?
                 };
                 entry.insert(Slot { current: value, base: value, changed_in: NEVER });
                 self.slot_count += 1;
@@ -267,7 +268,7 @@ impl<R: StateReader> Overlay<R> {
             return Ok(true);
         }
         // A slot that was set before this batch and cleared in it cannot be of an account without code.
-        Ok(!account.storage_is_known && self.reader.has_storage(&address)?)
+        Ok(!account.storage_is_known && noted(&mut self.failed, self.reader.has_storage(&address))?)
     }
 
     fn try_move_balances(&mut self, from: &[Address], to: Address) -> Result<(), ReadError> {
@@ -320,7 +321,7 @@ impl<R: StateReader> Overlay<R> {
     fn wipe(&mut self, position: usize) -> Result<(), ReadError> {
         if !self.accounts[position].storage_is_known {
             let address = self.accounts[position].address;
-            for entry in self.reader.slots(&address)? {
+            for entry in noted(&mut self.failed, self.reader.slots(&address))? {
                 let slot = U256::from_be_bytes(entry.slot.0);
                 self.accounts[position].slots.entry(slot).or_insert_with(|| {
                     self.slot_count += 1;
@@ -366,7 +367,11 @@ impl<R: StateReader> Overlay<R> {
             self.record_trace(address, false, true);
             self.keep_code(&account.info);
         } else if account.is_empty() {
-            // EIP-161; before it, revm marks empty accounts as created or as untouched.
+            // EIP-161; before it, revm marks empty accounts as created or as untouched. An account without nonce,
+            // balance and code may still have storage (EIP-7610), which goes with it.
+            if self.accounts[position].current.is_some() {
+                self.wipe(position)?;
+            }
             self.set_account(position, None);
             return Ok(());
         } else if self.accounts[position]
@@ -393,10 +398,17 @@ impl<R: StateReader> Overlay<R> {
         let Some(code) = info.code.as_ref().filter(|code| !code.is_empty()) else { return };
         if let Entry::Vacant(entry) = self.codes.entry(info.code_hash) {
             self.code_bytes += code.original_byte_slice().len();
-            entry.insert(code.clone());
+            // What a creation deployed is never a delegation to revm before it is read again.
+            let looks_delegated = code.original_byte_slice().starts_with(EIP7702_MAGIC_BYTES);
+            entry.insert(if looks_delegated { analyzed(code.original_bytes()) } else { code.clone() });
         }
         self.new_codes.push(info.code_hash);
     }
+}
+
+/// Code as it is stored. Before London, contracts could begin like a delegation (EIP-3541, EIP-7702) without being one.
+fn analyzed(code: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 
 fn written(
@@ -410,6 +422,13 @@ fn written(
     new_codes.dedup();
     let codes = new_codes.into_iter().map(|hash| (hash, codes[&hash].original_byte_slice().to_vec()));
     OverlayWrites { codes: codes.collect(), accounts }
+}
+
+/// Remembers the first read that fails.
+fn noted<T>(failed: &mut Option<ReadError>, read: Result<T, ReadError>) -> Result<T, ReadError> {
+    read.inspect_err(|error| {
+        failed.get_or_insert_with(|| error.clone());
+    })
 }
 
 impl CachedAccount {
@@ -451,7 +470,7 @@ impl<R: StateReader> Database for Overlay<R> {
         if let Some(code) = self.codes.get(&code_hash) {
             return Ok(code.clone());
         }
-        let code = Bytecode::new_raw(self.reader.code(&code_hash)?.into());
+        let code = analyzed(noted(&mut self.failed, self.reader.code(&code_hash))?.into());
         self.code_bytes += code.original_byte_slice().len();
         self.codes.insert(code_hash, code.clone());
         Ok(code)
@@ -473,11 +492,11 @@ impl<R: StateReader> Database for Overlay<R> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        let known = self.block_hashes.get(&number).copied();
-        if known.is_none() {
-            self.unknown_block_hash.get_or_insert(number);
+        if let Some(hash) = self.block_hashes.get(&number) {
+            return Ok(*hash);
         }
-        Ok(known.unwrap_or_default())
+        self.unknown_block_hash.get_or_insert(number);
+        noted(&mut self.failed, self.reader.block_hash(number))
     }
 }
 
@@ -486,7 +505,7 @@ impl<R: StateReader> DatabaseCommit for Overlay<R> {
         for (address, account) in changes {
             // Everything that is committed was loaded by `basic` before, so that only wiping can still read.
             if let Err(error) = self.commit_account(address, account) {
-                self.failed.get_or_insert(error);
+                debug_assert!(self.failed.is_some(), "a read that fails is noted: {error}");
             }
         }
     }
@@ -500,15 +519,15 @@ impl<R: StateReader> BlockDatabase for Overlay<R> {
     }
 
     fn collides_by_storage(&mut self, address: Address) -> bool {
-        self.has_storage_only(address).unwrap_or_else(|error| {
-            self.failed.get_or_insert(error);
-            false
-        })
+        // A read that fails is noted.
+        self.has_storage_only(address).unwrap_or(false)
     }
 
     fn move_balances(&mut self, from: &[Address], to: Address) {
-        if let Err(error) = self.try_move_balances(from, to) {
-            self.failed.get_or_insert(error);
-        }
+        let moved = self.try_move_balances(from, to);
+        debug_assert!(moved.is_ok() || self.failed.is_some(), "a read that fails is noted");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,12 +48,16 @@ pub trait StateReader: std::fmt::Debug {
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError>;
 
     /// Whether an account has any slot that is set.
-    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
-        Ok(!self.slots(address)?.is_empty())
-    }
+    fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError>;
 
     /// Contract code; empty when it is not there.
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError>;
+
+    /// The hash of a block that `BLOCKHASH` may ask for and the overlay was not told
+    /// ([`Overlay::set_block_hash`](crate::Overlay::set_block_hash)); zero, unless the reader knows better.
+    fn block_hash(&mut self, _block_number: u64) -> Result<B256, ReadError> {
+        Ok(B256::ZERO)
+    }
 }
 
 impl<R: StateReader + ?Sized> StateReader for &mut R {
@@ -75,6 +79,10 @@ impl<R: StateReader + ?Sized> StateReader for &mut R {
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
         (**self).code(code_hash)
+    }
+
+    fn block_hash(&mut self, block_number: u64) -> Result<B256, ReadError> {
+        (**self).block_hash(block_number)
     }
 }
 
@@ -118,6 +126,12 @@ impl<K: TransactionKind> StateReader for StateAt<'_, '_, K> {
         Ok(Vec::new())
     }
 
+    /// Not known without walking the history: a call may create a contract where a block would not (EIP-7610; on
+    /// mainnet that is about 28 addresses of 2016).
+    fn has_storage(&mut self, _: &Address) -> Result<bool, ReadError> {
+        Ok(false)
+    }
+
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {
         present(Self::code(self, code_hash)?, code_hash)
     }
@@ -138,6 +152,10 @@ impl StateReader for EmptyState {
 
     fn slots(&mut self, _: &Address) -> Result<Vec<StorageEntry>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn has_storage(&mut self, _: &Address) -> Result<bool, ReadError> {
+        Ok(false)
     }
 
     fn code(&mut self, code_hash: &B256) -> Result<Vec<u8>, ReadError> {

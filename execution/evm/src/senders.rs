@@ -2,9 +2,10 @@
 
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_primitives::Address;
+use portico_chainspec::Fork;
 use rayon::prelude::*;
 
-use crate::Transaction;
+use crate::{BlockRules, Transaction};
 
 /// No sender can be recovered from a signature, or it is not allowed at this point of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,17 @@ pub struct SignatureRules {
     pub low_s: bool,
     /// Chain ids in signatures are allowed (EIP-155, from Spurious Dragon on), and must be this one.
     pub chain_id: Option<u64>,
+}
+
+impl SignatureRules {
+    /// Those of a block.
+    pub fn of(rules: BlockRules<'_>) -> Self {
+        let fork = rules.fork();
+        Self {
+            low_s: fork >= Fork::Homestead,
+            chain_id: (fork >= Fork::SpuriousDragon).then(|| rules.spec().chain_id()),
+        }
+    }
 }
 
 /// Recovers one sender.

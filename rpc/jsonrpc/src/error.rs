@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
-use portico_query::{CallError, QueryError};
+use portico_query::{CallError, QueryError, TracerError};
 
 /// Why a method has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,10 @@ fn query_code(error: &QueryError) -> i32 {
             INTERNAL
         }
         QueryError::Call(CallError::Read(_)) => INTERNAL,
-        QueryError::BlockNotFound(_) => NOT_FOUND,
+        QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
+        QueryError::Undecodable { .. } | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
+        QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,
+        QueryError::Tracer(TracerError::Read(_)) => INTERNAL,
         QueryError::TagUnknown { .. } => UNKNOWN_BLOCK,
         QueryError::NotCanonical { .. } => INVALID_INPUT,
         QueryError::Halted { .. } | QueryError::Call(CallError::Invalid(_)) => INVALID_INPUT,

@@ -1,7 +1,7 @@
 //! The JSON-RPC methods: a folder per namespace, on top of `portico-query`.
 //!
 //! ```text
-//!  request ──> Calls (metrics, clear argument errors) ──> eth | net | web3 | rpc
+//!  request ──> Calls (metrics, clear argument errors) ──> debug | eth | net | trace | web3 | rpc
 //!                                                           │ Workers: bounded blocking threads per cost class
 //!                                                           ▼
 //!                                                    one query::Snapshot ──> convert ──> JSON
@@ -12,11 +12,13 @@
 //! This crate knows no socket and no table.
 
 mod calls;
+mod debug;
 mod error;
 mod eth;
 mod net;
 mod node;
 mod rpc;
+mod trace;
 mod web3;
 mod workers;
 
@@ -26,9 +28,11 @@ use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use portico_query::Query;
 
 pub use calls::{Calls, CallsLayer};
+pub use debug::DebugApiServer;
 pub use eth::EthApiServer;
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
+pub use trace::TraceApiServer;
 pub use web3::Web3ApiServer;
 pub use workers::{WorkerSettings, Workers};
 
@@ -46,6 +50,8 @@ pub fn methods(
     let mut module = RpcModule::new(());
     for namespace in distinct(namespaces) {
         match namespace {
+            Namespace::Debug => module.merge(debug::Debug::new(workers.clone()).into_rpc())?,
+            Namespace::Trace => module.merge(trace::Trace::new(workers.clone()).into_rpc())?,
             Namespace::Eth => module.merge(eth::Eth::new(workers.clone()).into_rpc())?,
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,

@@ -9,23 +9,29 @@ use std::{
 /// A group of methods that can be switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Namespace {
+    /// Traces in go-ethereum's form, raw data.
+    Debug,
     /// Blocks, state, calls, logs.
     Eth,
     /// The network.
     Net,
+    /// Traces in OpenEthereum's form.
+    Trace,
     /// The client.
     Web3,
 }
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Eth, Self::Net, Self::Web3];
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Eth, Self::Net, Self::Trace, Self::Web3];
 
     /// As it stands before the underscore of its methods.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Debug => "debug",
             Self::Eth => "eth",
             Self::Net => "net",
+            Self::Trace => "trace",
             Self::Web3 => "web3",
         }
     }
@@ -39,7 +45,7 @@ impl fmt::Display for Namespace {
 
 /// No namespace has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no RPC namespace {0:?} (known: eth, net, web3)")]
+#[error("there is no RPC namespace {0:?} (known: debug, eth, net, trace, web3)")]
 pub struct UnknownNamespace(pub String);
 
 impl FromStr for Namespace {

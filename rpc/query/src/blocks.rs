@@ -84,6 +84,23 @@ impl Snapshot<'_> {
     }
 }
 
+impl Snapshot<'_> {
+    /// A block from its RLP, with its senders recovered. Nothing about it is checked but its form.
+    ///
+    /// # Errors
+    /// [`QueryError::Undecodable`].
+    pub fn decode_block(&self, rlp: &[u8]) -> Result<FullBlock, QueryError> {
+        let undecodable = |reason: String| QueryError::Undecodable { what: "block", reason };
+        let block: Block<Transaction> =
+            alloy_rlp::decode_exact(rlp).map_err(|error| undecodable(error.to_string()))?;
+        let hash = block.header.hash_slow();
+        match side_block(block, hash) {
+            Ok(Some(block)) => Ok(block),
+            Ok(None) | Err(_) => Err(undecodable("a signature is invalid".to_owned())),
+        }
+    }
+}
+
 /// Side blocks have no senders in the database.
 fn side_block(block: Block<Transaction>, hash: B256) -> Result<Option<FullBlock>, QueryError> {
     let Block { header, body } = block;

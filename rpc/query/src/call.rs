@@ -66,6 +66,17 @@ impl Snapshot<'_> {
         block_number: u64,
         overrides: CallOverrides,
     ) -> Result<CallOutcome, QueryError> {
+        let (database, mut environment) = self.prepare_calls(block_number, overrides)?;
+        let request = self.prepare_call(request, &mut environment)?;
+        Ok(call(database, environment, request)?)
+    }
+
+    /// State and block for calls, with what the caller wants changed.
+    pub(crate) fn prepare_calls(
+        &self,
+        block_number: u64,
+        overrides: CallOverrides,
+    ) -> Result<(CallDatabase<'_, '_>, EvmEnv), QueryError> {
         let mut database = CallDatabase {
             overlay: Overlay::new(self.state_at(block_number)?),
             snapshot: self,
@@ -79,9 +90,18 @@ impl Snapshot<'_> {
             check_supported(&state)?;
             apply_state_overrides(state, &mut database).map_err(override_error)?;
         }
-        let request = self.bounded(request).try_into_tx_env(&environment)?;
-        settle_fees(&mut environment, &request);
-        Ok(call(database, environment, request)?)
+        Ok((database, environment))
+    }
+
+    /// A request as the interpreter takes it; the environment is made fit for it.
+    pub(crate) fn prepare_call(
+        &self,
+        request: CallRequest,
+        environment: &mut EvmEnv,
+    ) -> Result<TxEnv, QueryError> {
+        let request = self.bounded(request).try_into_tx_env(environment)?;
+        settle_fees(environment, &request);
+        Ok(request)
     }
 
     /// The block's environment without the checks that only transactions in blocks must pass.
@@ -133,7 +153,7 @@ fn override_error(error: StateOverrideError<ReadError>) -> QueryError {
 
 /// State under a call, and the hashes of the blocks before it.
 #[derive(Debug)]
-struct CallDatabase<'s, 'q> {
+pub(crate) struct CallDatabase<'s, 'q> {
     overlay: Overlay<StateAt<'s, 'q, RO>>,
     snapshot: &'s Snapshot<'q>,
     /// Hashes that the caller wants instead of the canonical ones.

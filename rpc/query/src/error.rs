@@ -9,6 +9,7 @@ use portico_chain::ChainError;
 use portico_db::DbError;
 use portico_evm::{CallError, ExecutionError, ReadError};
 use portico_state::StateError;
+use portico_tracers::TracerError;
 use revm::context::result::{HaltReason, OutOfGasError};
 
 /// Why a call has no answer. Protocols give each case their own code.
@@ -134,9 +135,23 @@ pub enum QueryError {
     /// An override that this version does not have.
     #[error("override {0} is not supported")]
     UnsupportedOverride(&'static str),
-    /// The block's fee recipient cannot be told.
+    /// The block's fee recipient cannot be told, or a transaction cannot be executed again.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
+    /// There is no such transaction up to the head.
+    #[error("transaction {0} not found")]
+    TransactionNotFound(B256),
+    /// A tracer gave nothing.
+    #[error(transparent)]
+    Tracer(#[from] TracerError),
+    /// Bytes that are no block or transaction, or whose sender cannot be told.
+    #[error("invalid {what}: {reason}")]
+    Undecodable {
+        /// Block or transaction.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 fn halt_text(reason: &HaltReason) -> String {

@@ -133,9 +133,10 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`QueryError::TimedOut`] when the call has worked for too long.
     pub fn check_deadline(&self) -> Result<(), QueryError> {
-        if Instant::now() < self.deadline {
-            return Ok(());
-        }
-        Err(QueryError::TimedOut { limit: self.settings().call_time_max })
+        if Instant::now() < self.deadline { Ok(()) } else { Err(self.timed_out()) }
+    }
+
+    pub(crate) fn timed_out(&self) -> QueryError {
+        QueryError::TimedOut { limit: self.settings().call_time_max }
     }
 }

@@ -9,6 +9,7 @@
 //! - [`incremental_root`]: after some blocks; work in proportion to what changed.
 //! - [`overlay_root`]: the same for state and trie in memory above the database.
 //! - [`rebuild`]: everything, once.
+//! - [`PartialState`]: a state of which only some nodes are at hand, without a database.
 //!
 //! What the trie tables hold is a function of the leaves: after any sequence of updates they are, row by row, what a
 //! rebuild makes. Going forward and unwinding are therefore the same call, with the keys that differ.
@@ -20,6 +21,7 @@ mod changed;
 mod error;
 mod naive;
 mod overlay;
+mod partial;
 mod path;
 mod rebuild;
 mod row;
@@ -32,9 +34,10 @@ mod updates;
 mod walker;
 
 pub use changed::ChangedKeys;
-pub use error::TrieError;
+pub use error::{NodeFault, PartialTrieError, TrieError};
 pub use naive::{state_root_of, storage_root_of};
 pub use overlay::HashedOverlay;
+pub use partial::{NODE_BYTES_MAX, PartialState, PartialTrie, TrieNodes};
 pub use rebuild::{RebuildProgress, rebuild};
 pub use state::{incremental_root, overlay_root, prefers_rebuild};
 pub use updates::TrieUpdates;

@@ -2,12 +2,14 @@
 
 use alloy_eips::eip8282::BUILDER_DEPOSIT_CONTRACT_ADDRESS;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use portico_chainspec::{AmsterdamRules, ChainSpec};
+use portico_chain::BlockParts;
+use portico_chainspec::{AmsterdamRules, ChainSpec, ChainSpecError};
+use portico_files::decode_block_rlp;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::BTreeMap;
 
-use crate::network_config;
+use crate::{Refusal, engine_case::CasePayload, network_config};
 
 /// A block test: genesis, blocks in the order in which they arrive, and the head and state that they lead to.
 #[derive(Debug, Deserialize)]
@@ -21,7 +23,7 @@ pub(crate) struct BlockCase<'a> {
     #[serde(default)]
     pub blocks: Option<Vec<CaseBlock>>,
     #[serde(default, rename = "engineNewPayloads", borrow)]
-    pub payloads: Option<&'a RawValue>,
+    pub payloads: Option<Vec<CasePayload<'a>>>,
     #[serde(rename = "lastblockhash")]
     pub last_block_hash: B256,
     #[serde(default)]
@@ -66,7 +68,7 @@ pub(crate) struct CaseBlock {
 
 impl CaseBlock {
     /// The exception that the block must cause on this network; `None` for a block that is valid.
-    pub(crate) fn exception(&self, network: &str) -> Option<String> {
+    fn exception(&self, network: &str) -> Option<String> {
         let named = |key: &str| self.rest.get(key).and_then(Value::as_str).map(str::to_owned);
         let here = named("expectException")
             .or_else(|| named("expectExceptionALL"))
@@ -75,10 +77,25 @@ impl CaseBlock {
         here.or_else(|| (!self.rest.contains_key("blockHeader")).then(String::new))
     }
 
-    /// The bytes, unless the text is no hex.
-    pub(crate) fn bytes(&self) -> Option<Bytes> {
-        self.rlp.as_deref()?.parse().ok()
+    /// The block.
+    fn block(&self) -> Result<BlockParts, Refusal> {
+        let bytes: Bytes = self.rlp.as_deref().and_then(|rlp| rlp.parse().ok()).ok_or(Refusal::Hex)?;
+        let block = decode_block_rlp(&bytes).map_err(Refusal::Rlp)?;
+        Ok(BlockParts {
+            hash: block.hash,
+            header: block.header,
+            transactions: block.transactions,
+            ommers: block.ommers,
+            withdrawals: block.withdrawals,
+        })
     }
+}
+
+/// A block as it arrives, or what keeps it from being one.
+pub(crate) struct Arrival {
+    /// The exception that it must cause; `None` for one that is valid.
+    pub exception: Option<String>,
+    pub block: Result<BlockParts, Refusal>,
 }
 
 /// An account that must be there at the end.
@@ -91,31 +108,51 @@ pub(crate) struct CaseAccount {
 }
 
 impl BlockCase<'_> {
-    /// The chain that the case describes, by way of a genesis file; `None` for an unknown network.
-    pub(crate) fn chain_spec(&self) -> Option<Result<ChainSpec, portico_chainspec::ChainSpecError>> {
-        let config = self.config.as_ref();
-        let chain_id = config.and_then(|config| config.chain_id).map_or(1, |id| id.to::<u64>());
-        let blob_schedule = config.and_then(|config| config.blob_schedule.as_ref());
-        let config = network_config(&self.network, chain_id, blob_schedule)?;
-        let mut json = String::with_capacity(self.pre.get().len() + 4096);
-        json.push_str("{\"config\":");
-        json.push_str(&config.to_string());
-        json.push_str(",\"alloc\":");
-        json.push_str(self.pre.get());
-        for (key, value) in &self.genesis_block_header {
-            json.push_str(",\"");
-            json.push_str(key);
-            json.push_str("\":");
-            json.push_str(value.get());
-        }
-        json.push('}');
-        Some(ChainSpec::from_genesis_json(json.as_bytes()).map(with_rules_of_its_day))
+    /// The chain that the case describes; `None` for an unknown network.
+    pub(crate) fn chain_spec(&self) -> Option<Result<ChainSpec, ChainSpecError>> {
+        chain_spec(&self.network, self.config.as_ref(), self.pre, &self.genesis_block_header)
+    }
+
+    /// The blocks in the order in which they arrive, decoded one at a time.
+    pub(crate) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
+        let blocks = self.blocks.iter().flatten();
+        let blocks =
+            blocks.map(|block| Arrival { exception: block.exception(&self.network), block: block.block() });
+        let payloads = self.payloads.iter().flatten().filter(|payload| !payload.is_refused_as_call());
+        let payloads =
+            payloads.map(|payload| Arrival { exception: payload.exception(), block: payload.block() });
+        blocks.chain(payloads)
     }
 
     /// The hash that the genesis block must have.
     pub(crate) fn genesis_hash(&self) -> Option<B256> {
         serde_json::from_str(self.genesis_block_header.get("hash")?.get()).ok()
     }
+}
+
+/// A network with its genesis state and the fields of its genesis header, by way of a genesis file.
+pub(crate) fn chain_spec(
+    network: &str,
+    config: Option<&CaseConfig>,
+    pre: &RawValue,
+    header: &BTreeMap<&str, &RawValue>,
+) -> Option<Result<ChainSpec, ChainSpecError>> {
+    let chain_id = config.and_then(|config| config.chain_id).map_or(1, |id| id.to::<u64>());
+    let blob_schedule = config.and_then(|config| config.blob_schedule.as_ref());
+    let config = network_config(network, chain_id, blob_schedule)?;
+    let mut json = String::with_capacity(pre.get().len() + 4096);
+    json.push_str("{\"config\":");
+    json.push_str(&config.to_string());
+    json.push_str(",\"alloc\":");
+    json.push_str(pre.get());
+    for (key, value) in header {
+        json.push_str(",\"");
+        json.push_str(key);
+        json.push_str("\":");
+        json.push_str(value.get());
+    }
+    json.push('}');
+    Some(ChainSpec::from_genesis_json(json.as_bytes()).map(with_rules_of_its_day))
 }
 
 /// Amsterdam fixtures from before EIP-8282 have no contracts of its requests at genesis, which chains of the final

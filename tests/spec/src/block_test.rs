@@ -6,7 +6,6 @@ use alloy_primitives::{B256, keccak256};
 use portico_chain::{BlockParts, read_block, read_header};
 use portico_consensus::ethash::{LightCaches, VerifyPow};
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
-use portico_files::{FileBlock, decode_block_rlp};
 use portico_stages::{
     BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
 };
@@ -141,10 +140,7 @@ impl CaseRunner for BlockTestRunner {
         json: &str,
         report: &mut dyn FnMut(&str, Outcome),
     ) -> Result<(), SpecError> {
-        let malformed = |error: serde_json::Error| SpecError::Malformed {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        };
+        let malformed = |error: serde_json::Error| SpecError::malformed(name, &error);
         let kind: Kind = match serde_json::from_str(json) {
             Ok(kind) => kind,
             // No object at all: of another kind.
@@ -207,13 +203,9 @@ impl CaseRun<'_> {
     fn blocks(&mut self, case: &BlockCase<'_>, settings: BlockTestSettings) -> Checked {
         // Valid blocks that follow the head, to be taken in one batch.
         let mut batch: Vec<BlockParts> = Vec::new();
-        for (index, block) in case.blocks.iter().flatten().enumerate() {
+        for (index, arrival) in case.arrivals().enumerate() {
             let what = format!("block {index} of the list");
-            let decoded = block
-                .bytes()
-                .ok_or_else(|| Refusal::Hex)
-                .and_then(|bytes| decode_block_rlp(&bytes).map(parts).map_err(Refusal::Rlp));
-            match (block.exception(&case.network), decoded) {
+            match (arrival.exception, arrival.block) {
                 (None, Err(refusal)) => return Err(difference(what, "a valid block", refusal)),
                 (Some(exception), Err(refusal)) => self.refused(exception, &refusal),
                 (None, Ok(parts)) => {
@@ -279,16 +271,6 @@ impl CaseRun<'_> {
         if !expected.is_empty() && !is_expected(&expected, refusal) {
             self.mismatches.push(ReasonMismatch { expected, got: refusal.to_string() });
         }
-    }
-}
-
-fn parts(block: FileBlock) -> BlockParts {
-    BlockParts {
-        hash: block.hash,
-        header: block.header,
-        transactions: block.transactions,
-        ommers: block.ommers,
-        withdrawals: block.withdrawals,
     }
 }
 
@@ -362,8 +344,8 @@ fn check_unwind(database: &Database, genesis: &[TableDigest], tree: &mut BlockTr
     same_tables("after going forward again", &before, &digests(database)?)
 }
 
-/// Rows that unwinding leaves: what is known of blocks beside the chain, and code.
-const KEPT: [&str; 3] = ["SideBlocks", "HeaderNumbers", "Bytecodes"];
+/// Rows that unwinding leaves: what is known of blocks beside the chain, code, and checkpoints of 0.
+const KEPT: [&str; 5] = ["SideBlocks", "HeaderNumbers", "Bytecodes", "StageCheckpoints", "PruneCheckpoints"];
 
 fn digests(database: &Database) -> Result<Vec<TableDigest>, Box<Difference>> {
     let unreadable = |error: portico_db::DbError| difference("tables", "readable", error);

@@ -63,11 +63,19 @@ impl SpecError {
         Self::Io { path: path.to_owned(), source }
     }
 
-    /// Says in which file a malformed case is.
-    pub(crate) fn within(self, file: &str) -> Self {
-        match self {
-            Self::Malformed { name, reason } => Self::Malformed { name: format!("{file}: {name}"), reason },
-            other => other,
-        }
+    /// JSON of the wrong shape; the parser's message may quote a string of any length.
+    pub(crate) fn malformed(name: &str, error: &serde_json::Error) -> Self {
+        Self::Malformed { name: clip(name), reason: clip(&error.to_string()) }
+    }
+}
+
+/// Characters of a text from a fixture that reports repeat.
+const CLIP: usize = 2000;
+
+/// The text, or its beginning and how much of it there is.
+pub(crate) fn clip(text: &str) -> String {
+    match text.char_indices().nth(CLIP) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
     }
 }

@@ -1,7 +1,7 @@
 //! Fixture files on disk: single JSON files, folders of them, and `.tar.zst` archives, which are read as streams.
 //!
-//! A file is held in memory as a whole, and never more than a few at a time; sizes are checked before anything of
-//! that size is allocated.
+//! A file is held in memory as a whole; sizes are checked before anything of that size is allocated. A file or archive
+//! that cannot be read is handed on as an error, and the others are read all the same.
 
 use std::{
     fs::File,
@@ -14,6 +14,9 @@ use crate::SpecError;
 
 /// Largest fixture file, in bytes. The largest real one is about a quarter of it.
 pub const FILE_BYTES_MAX: u64 = 384 << 20;
+
+/// Longest name, or set of attributes, that an archive may give to an entry, in bytes.
+const NAME_BYTES_MAX: u64 = 64 << 10;
 
 /// Folders of fixture releases that hold no fixtures.
 const META_FOLDER: &str = ".meta";
@@ -31,12 +34,14 @@ pub struct FixtureFile {
 
 /// Calls `visit` with each JSON file in `paths`, in order of path, until it breaks; gives how many there were.
 ///
+/// A file that is too large, no UTF-8 or unreadable, and an archive that is damaged from some point on, are given as
+/// errors and count too.
+///
 /// # Errors
-/// For a path that does not exist, a damaged archive, a file that is too large or no UTF-8; [`SpecError::NoFiles`]
-/// when there is not a single file.
+/// For a path or folder that cannot be looked into; [`SpecError::NoFiles`] when there is not a single file.
 pub fn for_each_file(
     paths: &[PathBuf],
-    mut visit: impl FnMut(FixtureFile) -> ControlFlow<()>,
+    mut visit: impl FnMut(Result<FixtureFile, SpecError>) -> ControlFlow<()>,
 ) -> Result<usize, SpecError> {
     let mut count = 0;
     let mut counted = |file| {
@@ -55,13 +60,16 @@ pub fn for_each_file(
     Ok(count)
 }
 
-type Visit<'a> = dyn FnMut(FixtureFile) -> ControlFlow<()> + 'a;
+type Visit<'a> = dyn FnMut(Result<FixtureFile, SpecError>) -> ControlFlow<()> + 'a;
 
 fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
     let io = |source| SpecError::io(path, source);
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_file() {
-        return if is_archive(path) { read_archive(path, visit) } else { read_single(path, visit) };
+        return Ok(match is_archive(path) {
+            true => read_archive(path, visit).unwrap_or_else(|error| visit(Err(error))),
+            false => visit(read_single(path)),
+        });
     }
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(path).map_err(io)? {
@@ -87,18 +95,16 @@ fn is_archive(path: &Path) -> bool {
     name.ends_with(".tar.zst") || name.ends_with(".tar")
 }
 
-fn read_single(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
+fn read_single(path: &Path) -> Result<FixtureFile, SpecError> {
     let io = |source| SpecError::io(path, source);
     let file = File::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     let name = path.display().to_string();
-    let text = read_text(&name, file, bytes).map_err(|fault| match fault {
-        Fault::Io(source) => SpecError::io(path, source),
-        Fault::Spec(error) => error,
-    })?;
-    Ok(visit(FixtureFile { path: path.to_owned(), name, text }))
+    let text = read_text(&name, file, bytes).map_err(|fault| fault.into_error(io))?;
+    Ok(FixtureFile { path: path.to_owned(), name, text })
 }
 
+/// Gives the JSON files of an archive; an error from where it cannot be read on.
 fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
     let file = File::open(path).map_err(|source| SpecError::io(path, source))?;
     let damaged = |source| SpecError::Archive { path: path.to_owned(), source };
@@ -108,9 +114,19 @@ fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, S
         false => Box::new(BufReader::new(file)),
     };
     let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(damaged)? {
+    // Of an entry that stands for the next one's name.
+    let mut long_name = None;
+    // Raw, because the reader would hold names of any length in memory.
+    for entry in archive.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
-        let inner = entry.path().map_err(damaged)?.into_owned();
+        if is_about_next(&entry) {
+            long_name = read_name(path, &mut entry)?.or(long_name);
+            continue;
+        }
+        let inner = match long_name.take() {
+            Some(name) => name,
+            None => entry.path().map_err(damaged)?.into_owned(),
+        };
         if !entry.header().entry_type().is_file() || !is_json(&inner) {
             continue;
         }
@@ -119,20 +135,60 @@ fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, S
         }
         let name = format!("{}:{}", path.display(), inner.display());
         let bytes = entry.size();
-        let text = read_text(&name, &mut entry, bytes).map_err(|fault| match fault {
-            Fault::Io(source) => damaged(source),
-            Fault::Spec(error) => error,
-        })?;
-        if visit(FixtureFile { path: path.to_owned(), name, text }).is_break() {
+        let text = match read_text(&name, &mut entry, bytes) {
+            Err(Fault::Io(source)) => return Err(damaged(source)),
+            Err(Fault::Spec(error)) => Err(error),
+            Ok(text) => Ok(text),
+        };
+        let file = text.map(|text| FixtureFile { path: path.to_owned(), name, text });
+        if visit(file).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
 }
 
+fn is_about_next(entry: &tar::Entry<'_, impl Read>) -> bool {
+    let kind = entry.header().entry_type();
+    kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions()
+}
+
+/// The name of the next entry, where this one gives it.
+fn read_name(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<PathBuf>, SpecError> {
+    let damaged = |source| SpecError::Archive { path: path.to_owned(), source };
+    let (kind, bytes) = (entry.header().entry_type(), entry.size());
+    if bytes > NAME_BYTES_MAX {
+        let name = format!("{}: the name of an entry", path.display());
+        return Err(SpecError::TooLarge { name, bytes, max: NAME_BYTES_MAX });
+    }
+    if kind.is_gnu_longname() {
+        let mut name = Vec::new();
+        entry.read_to_end(&mut name).map_err(damaged)?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        return Ok(Some(PathBuf::from(String::from_utf8_lossy(&name[..end]).into_owned())));
+    }
+    let attributes = entry.pax_extensions().map_err(damaged)?;
+    for attribute in attributes.into_iter().flatten() {
+        let attribute = attribute.map_err(damaged)?;
+        if attribute.key_bytes() == b"path" {
+            return Ok(Some(PathBuf::from(String::from_utf8_lossy(attribute.value_bytes()).into_owned())));
+        }
+    }
+    Ok(None)
+}
+
 enum Fault {
     Io(std::io::Error),
     Spec(SpecError),
+}
+
+impl Fault {
+    fn into_error(self, io: impl FnOnce(std::io::Error) -> SpecError) -> SpecError {
+        match self {
+            Self::Io(source) => io(source),
+            Self::Spec(error) => error,
+        }
+    }
 }
 
 /// Reads `bytes` bytes of text; what a header promises is never allocated before it has been read.

@@ -11,17 +11,22 @@
 
 mod block_case;
 mod block_test;
+mod engine_case;
 mod error;
 mod exceptions;
 mod input;
 mod network;
 mod report;
 mod runner;
+mod state_test;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
 pub use error::SpecError;
 pub use exceptions::{Refusal, is_expected};
 pub use input::{FILE_BYTES_MAX, FixtureFile, for_each_file};
 pub use network::network_config;
-pub use report::{CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report};
+pub use report::{
+    BrokenFile, CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report,
+};
 pub use runner::{CaseRunner, RunOptions, run_cases};
+pub use state_test::{StateTestRunner, run_state_tests};

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
+use crate::error::clip;
+
 /// Counts of one fork's cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
@@ -37,9 +39,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The arguments that run just this case, after the command's name.
+    /// The arguments that run just this case, after the command's name, for a POSIX shell.
     pub fn rerun(&self) -> String {
-        format!("{} --filter {}", quote(&self.path), quote(&self.name))
+        let here = if self.path.starts_with('-') { "./" } else { "" };
+        format!("{here}{} --filter={}", quote(&self.path), quote(&self.name))
     }
 }
 
@@ -71,9 +74,9 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference of two values.
+    /// A difference of two values; very long ones are cut.
     pub fn new(what: impl Into<String>, expected: impl fmt::Display, got: impl fmt::Display) -> Self {
-        Self { what: what.into(), expected: expected.to_string(), got: got.to_string() }
+        Self { what: what.into(), expected: clip(&expected.to_string()), got: clip(&got.to_string()) }
     }
 }
 
@@ -99,6 +102,8 @@ pub struct Report {
     pub skips: BTreeMap<&'static str, u64>,
     /// Fixture files read.
     pub files: u64,
+    /// Files and archives that could not be read, or not as JSON; each is a fault.
+    pub broken: Vec<BrokenFile>,
     /// Files in which no case was run, skipped or left out by the filter: each is a fault.
     pub unopened: Vec<String>,
     /// Cases that the filter left out.
@@ -107,6 +112,13 @@ pub struct Report {
     pub refused_blocks: u64,
     /// Wall-clock time, in seconds.
     pub seconds: f64,
+}
+
+/// A file that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BrokenFile {
+    /// What is wrong; names the file, or the archive and the entry in it.
+    pub error: String,
 }
 
 /// How often a pair of reasons occurred.
@@ -194,6 +206,7 @@ impl Report {
             *self.skips.entry(reason).or_default() += count;
         }
         self.files += other.files;
+        self.broken.extend(other.broken);
         self.unopened.extend(other.unopened);
         self.filtered += other.filtered;
         self.refused_blocks += other.refused_blocks;
@@ -209,10 +222,10 @@ impl Report {
         })
     }
 
-    /// Whether every case that was run agrees, at least one was, and every file was looked into.
+    /// Whether every case that was run agrees, at least one was, and every file was read and looked into.
     pub fn is_success(&self) -> bool {
         let total = self.total();
-        total.failed == 0 && total.run > 0 && self.unopened.is_empty()
+        total.failed == 0 && total.run > 0 && self.unopened.is_empty() && self.broken.is_empty()
     }
 
     pub(crate) fn finish(&mut self, elapsed: Duration) {
@@ -220,6 +233,7 @@ impl Report {
         self.failures.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
         self.reason_mismatches.sort_by(|a, b| (&a.expected, &a.got).cmp(&(&b.expected, &b.got)));
         self.unopened.sort();
+        self.broken.sort();
     }
 }
 
@@ -251,6 +265,9 @@ impl fmt::Display for Report {
         }
         if self.failures.len() > FAILURES_LISTED {
             writeln!(f, "… and {} more failures", self.failures.len() - FAILURES_LISTED)?;
+        }
+        for BrokenFile { error } in &self.broken {
+            writeln!(f, "BROKEN {error}")?;
         }
         for file in &self.unopened {
             writeln!(f, "NOT OPENED {file}: no case in it was recognised")?;

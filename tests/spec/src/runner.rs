@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -17,10 +17,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
+use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
 
 /// Cases that wait for a worker.
 const CASES_WAITING: usize = 512;
+/// Size of the files that they are in, in bytes; the file that is being read comes on top.
+const BYTES_WAITING_MAX: usize = 512 << 20;
+/// Longest name of a case. Real ones have a few hundred bytes.
+const CASE_NAME_BYTES_MAX: usize = 16 << 10;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +42,8 @@ pub trait CaseRunner {
     /// Runs one case: its name and its JSON. A case may hold several outcomes, by fork.
     ///
     /// # Errors
-    /// When the case is not what its format says, or the runner itself failed; the whole run ends.
+    /// [`SpecError::Malformed`] when the case is not what its format says: it counts as failed. Anything else is the
+    /// runner's own failure, and the whole run ends.
     fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome))
     -> Result<(), SpecError>;
 
@@ -54,12 +59,14 @@ struct Case {
     name: String,
     json: Range<usize>,
     seen: Arc<AtomicU64>,
+    _space: Arc<Space>,
 }
 
 /// Runs all cases in `paths`; `new_runner` makes one runner for each worker.
 ///
 /// # Errors
-/// When a file cannot be read or is no fixture, or when a runner failed.
+/// When a path does not exist, when no file is found, or when a runner failed. Files that cannot be read or are no JSON
+/// are listed in the report.
 pub fn run_cases<R: CaseRunner>(
     paths: &[PathBuf],
     options: &RunOptions,
@@ -118,7 +125,11 @@ fn work<R: CaseRunner>(
         // A panic is the worst that a block can do to a node: it fails the case, not the run.
         let ran = catch_unwind(AssertUnwindSafe(|| runner.run(&case.name, json, &mut add)));
         match ran {
-            Ok(result) => result.map_err(|error| error.within(&case.file.name))?,
+            Ok(Ok(())) => {}
+            Ok(Err(SpecError::Malformed { reason, .. })) => {
+                add("malformed", Outcome::Failed(Difference::new("format of the case", "a test", reason)));
+            }
+            Ok(Err(error)) => return Err(error),
             Err(panic) => {
                 refused_blocks += runner.refused_blocks();
                 runner = new_runner()?;
@@ -142,17 +153,20 @@ fn read_cases(
     send: &Sender<Case>,
     report: &mut Report,
 ) -> Result<Opened, SpecError> {
-    let mut failed = None;
     let mut position = 0_u64;
     let mut opened = Opened::new();
+    let room = Arc::new(Room::default());
+    let mut broken = Vec::new();
     report.files = for_each_file(paths, |file| {
-        let cases = match cut(&file) {
-            Ok(cases) => cases,
+        let file = match file.and_then(|file| cut(&file).map(|cases| (file, cases))) {
+            Ok(file) => file,
             Err(error) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
+                broken.push(BrokenFile { error: error.to_string() });
+                return ControlFlow::Continue(());
             }
         };
+        let (file, cases) = file;
+        let space = room.take(file.text.len());
         let file = Arc::new(file);
         let seen = Arc::new(AtomicU64::new(0));
         opened.insert(file.name.clone(), seen.clone());
@@ -165,7 +179,7 @@ fn read_cases(
                 seen.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let case = Case { file: file.clone(), name, json, seen: seen.clone() };
+            let case = Case { file: file.clone(), name, json, seen: seen.clone(), _space: space.clone() };
             if send.send(case).is_err() {
                 // All workers have failed and say why.
                 return ControlFlow::Break(());
@@ -173,19 +187,53 @@ fn read_cases(
         }
         ControlFlow::Continue(())
     })? as u64;
-    failed.map_or(Ok(opened), Err)
+    report.broken = broken;
+    Ok(opened)
+}
+
+/// Bytes of the files whose cases wait or run.
+#[derive(Default)]
+struct Room {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Room {
+    /// Waits until there is room for a file of this size; one alone always has.
+    fn take(self: &Arc<Self>, bytes: usize) -> Arc<Space> {
+        let mut taken = self.taken.lock().expect("no holder panics");
+        while *taken > 0 && taken.saturating_add(bytes) > BYTES_WAITING_MAX {
+            taken = self.freed.wait(taken).expect("no holder panics");
+        }
+        *taken += bytes;
+        Arc::new(Space { room: self.clone(), bytes })
+    }
+}
+
+/// A file's share of the room, given back when its last case is done.
+struct Space {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        *self.room.taken.lock().expect("no holder panics") -= self.bytes;
+        self.room.freed.notify_one();
+    }
 }
 
 /// The cases of a file: an object of cases, by name. Gives where each lies in the text.
 fn cut(file: &FixtureFile) -> Result<Vec<(String, Range<usize>)>, SpecError> {
-    let malformed = |error: serde_json::Error| SpecError::Malformed {
-        name: file.name.clone(),
-        reason: error.to_string(),
-    };
+    let malformed = |error: serde_json::Error| SpecError::malformed(&file.name, &error);
     let base = file.text.as_ptr() as usize;
     let mut json = serde_json::Deserializer::from_str(&file.text);
     let entries = json.deserialize_any(Entries).map_err(malformed)?;
     json.end().map_err(malformed)?;
+    if let Some((name, _)) = entries.iter().find(|(name, _)| name.len() > CASE_NAME_BYTES_MAX) {
+        let reason = format!("a case's name of {} bytes, more than {CASE_NAME_BYTES_MAX}", name.len());
+        return Err(SpecError::Malformed { name: file.name.clone(), reason });
+    }
     let located = entries.into_iter().map(|(name, raw)| {
         let start = raw.get().as_ptr() as usize - base;
         (name, start..start + raw.get().len())

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use alloy_consensus::TxType;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chainspec::{ChainSpec, Fork, TestBlobParams};
 use portico_evm::{
@@ -24,7 +25,7 @@ use super::{
     watch::Watch,
 };
 use crate::evm::{
-    alloc::{Alloc, alloc_json, state_root},
+    alloc::{Alloc, alloc_json},
     eip3155::TraceFields,
     number::narrow,
 };
@@ -155,7 +156,7 @@ fn run(
     let results =
         Results { block, outcome: &outcome, included: &included, rejected: &rejected, block_exception };
     Ok(TransitionOutput {
-        result: results.to_json(state_root(&state)),
+        result: results.to_json(state.root()),
         alloc: alloc_json(&state),
         body: body.into(),
         opcode_count,
@@ -199,6 +200,9 @@ impl Filling<'_> {
 
     fn sender(&self, transaction: &Transaction) -> Result<Address, String> {
         let fork = self.block.fork;
+        if fork < first_fork(transaction.tx_type()) {
+            return Err(format!("transaction type not supported: {} in {fork}", transaction.tx_type()));
+        }
         let own_chain_id = self.spec.chain_id();
         if let Some(chain_id) = alloy_consensus::Transaction::chain_id(transaction)
             && chain_id != own_chain_id
@@ -246,7 +250,18 @@ impl Filling<'_> {
     fn current_root(&self) -> B256 {
         let mut state = self.state.clone();
         state.apply(self.execution.overlay().to_writes());
-        state_root(&state)
+        state.root()
+    }
+}
+
+/// The fork that brought a type of transactions.
+fn first_fork(tx_type: TxType) -> Fork {
+    match tx_type {
+        TxType::Legacy => Fork::Frontier,
+        TxType::Eip2930 => Fork::Berlin,
+        TxType::Eip1559 => Fork::London,
+        TxType::Eip4844 => Fork::Cancun,
+        TxType::Eip7702 => Fork::Prague,
     }
 }
 

@@ -1,0 +1,22 @@
+//! What tracers say of a transaction: geth's (`debug_*`) and OpenEthereum's (`trace_*`).
+//!
+//! ```text
+//!  BlockExecution::trace ──> Executed { result, state before it } ──> GethTracer::finish     ──> GethTrace
+//!                                                                 └─> ParityTracer::localized, ::results
+//! ```
+//! The inspectors are `revm-inspectors`'; here are their bounds, and the forms in which clients differ. This crate
+//! knows no database and no chain.
+
+mod bounded;
+mod error;
+mod executed;
+mod geth;
+mod parity;
+
+pub use alloy_rpc_types_trace as types;
+pub use bounded::{Bounded, Budget};
+pub use error::TracerError;
+pub use executed::{Executed, StateBefore};
+pub use geth::GethTracer;
+pub use parity::ParityTracer;
+pub use revm_inspectors::tracing::TransactionContext;

@@ -1,0 +1,216 @@
+//! `debug_*`: traces in go-ethereum's form, and data as the network encodes it.
+
+use alloy_consensus::{Eip658Value, ReceiptEnvelope};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
+use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_rpc_types_trace::geth::{
+    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
+};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+};
+use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
+
+use crate::{Workers, workers::Cost};
+
+/// Traces of transactions, blocks and calls, and raw data. A tracer is chosen by name or given as a script; without
+/// one the answer lists every instruction.
+#[rpc(server, namespace = "debug")]
+pub trait DebugApi {
+    /// Traces a transaction of the canonical chain.
+    #[method(name = "traceTransaction")]
+    async fn trace_transaction(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<GethTrace>;
+
+    /// Traces every transaction of a block.
+    #[method(name = "traceBlockByNumber")]
+    async fn trace_block_by_number(
+        &self,
+        block: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>>;
+
+    /// Traces every transaction of a block.
+    #[method(name = "traceBlockByHash")]
+    async fn trace_block_by_hash(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>>;
+
+    /// Traces every transaction of a block that is given as RLP; its parent must be canonical.
+    #[method(name = "traceBlock")]
+    async fn trace_block(
+        &self,
+        rlp: Bytes,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>>;
+
+    /// Traces a call on the state after a block.
+    #[method(name = "traceCall")]
+    async fn trace_call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> RpcResult<GethTrace>;
+
+    /// RLP of a header.
+    #[method(name = "getRawHeader")]
+    async fn get_raw_header(&self, block: BlockId) -> RpcResult<Bytes>;
+
+    /// RLP of a block.
+    #[method(name = "getRawBlock")]
+    async fn get_raw_block(&self, block: BlockId) -> RpcResult<Bytes>;
+
+    /// Receipts of a block, each as the receipts trie holds it.
+    #[method(name = "getRawReceipts")]
+    async fn get_raw_receipts(&self, block: BlockId) -> RpcResult<Vec<Bytes>>;
+
+    /// A transaction as blocks hold it; empty when it is unknown.
+    #[method(name = "getRawTransaction")]
+    async fn get_raw_transaction(&self, hash: B256) -> RpcResult<Bytes>;
+}
+
+#[derive(Debug)]
+pub(crate) struct Debug {
+    workers: Workers,
+}
+
+impl Debug {
+    pub fn new(workers: Workers) -> Self {
+        Self { workers }
+    }
+
+    async fn trace_in_block(
+        &self,
+        block: impl Into<BlockId>,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>> {
+        let block = block.into();
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let block_number = snapshot.require(block)?;
+            Ok(results(snapshot.geth_block_traces(block_number, options.unwrap_or_default())?))
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        block: BlockId,
+        answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.workers.read(Cost::Light, move |snapshot| answer(snapshot, snapshot.require(block)?)).await
+    }
+}
+
+fn results(traces: Vec<GethTransactionTrace>) -> Vec<TraceResult> {
+    let traces = traces.into_iter();
+    traces.map(|trace| TraceResult::new_success(trace.trace, Some(trace.transaction_hash))).collect()
+}
+
+/// A receipt as the receipts trie holds it.
+fn raw_receipt(at: ReceiptAt) -> Bytes {
+    let ReceiptAt { receipt, state_root, .. } = at;
+    let body = alloy_consensus::Receipt {
+        status: state_root.map_or(Eip658Value::Eip658(receipt.success), Eip658Value::PostState),
+        cumulative_gas_used: receipt.cumulative_gas_used,
+        logs: receipt.logs,
+    };
+    ReceiptEnvelope::from_typed(receipt.tx_type, body).encoded_2718().into()
+}
+
+#[async_trait]
+impl DebugApiServer for Debug {
+    async fn trace_transaction(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<GethTrace> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            snapshot.geth_transaction_trace(&hash, options.unwrap_or_default())
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn trace_block_by_number(
+        &self,
+        block: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>> {
+        self.trace_in_block(block, options).await
+    }
+
+    async fn trace_block_by_hash(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>> {
+        self.trace_in_block(hash, options).await
+    }
+
+    async fn trace_block(
+        &self,
+        rlp: Bytes,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            Ok(results(snapshot.geth_raw_block_traces(&rlp, options.unwrap_or_default())?))
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn trace_call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> RpcResult<GethTrace> {
+        let options = options.unwrap_or_default();
+        let overrides =
+            CallOverrides { state: options.state_overrides, block: options.block_overrides.map(Box::new) };
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let block_number = snapshot.require(block.unwrap_or_default())?;
+            snapshot.geth_call_trace(request, block_number, overrides, options.tracing_options)
+        };
+        self.workers.read(Cost::Heavy, answer).await
+    }
+
+    async fn get_raw_header(&self, block: BlockId) -> RpcResult<Bytes> {
+        self.read(block, |snapshot, block_number| {
+            let header = snapshot.header(block_number)?;
+            let header = header.ok_or(QueryError::BlockNotFound(block_number.into()))?;
+            Ok(alloy_rlp::encode(header.inner()).into())
+        })
+        .await
+    }
+
+    async fn get_raw_block(&self, block: BlockId) -> RpcResult<Bytes> {
+        self.read(block, |snapshot, block_number| {
+            let block = snapshot.block(block_number)?;
+            let block = block.ok_or(QueryError::BlockNotFound(block_number.into()))?;
+            Ok(alloy_rlp::encode(block.parts.into_block()).into())
+        })
+        .await
+    }
+
+    async fn get_raw_receipts(&self, block: BlockId) -> RpcResult<Vec<Bytes>> {
+        self.read(block, |snapshot, block_number| {
+            Ok(snapshot.block_receipts(block_number)?.into_iter().map(raw_receipt).collect())
+        })
+        .await
+    }
+
+    async fn get_raw_transaction(&self, hash: B256) -> RpcResult<Bytes> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let found = snapshot.transaction(&hash)?;
+            Ok(found.map_or_else(Bytes::new, |found| found.transaction.encoded_2718().into()))
+        };
+        self.workers.read(Cost::Light, answer).await
+    }
+}

@@ -1,0 +1,232 @@
+//! `trace_*`: calls within transactions in OpenEthereum's form, as Erigon answers where clients differ.
+
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_rpc_types_eth::{Index, TransactionRequest};
+use alloy_rpc_types_trace::parity::{
+    LocalizedTransactionTrace, TraceResults, TraceResultsWithTransactionHash, TraceType,
+};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+};
+use portico_query::{CallOverrides, QueryError, Snapshot, TraceFilter, TraceKinds};
+use serde::Deserialize;
+
+use crate::{Workers, workers::Cost};
+
+/// Calls within transactions, replays, and the search for calls by address.
+#[rpc(server, namespace = "trace")]
+pub trait TraceApi {
+    /// All traces of a block, rewards last.
+    #[method(name = "block")]
+    async fn block(&self, block: BlockId) -> RpcResult<Option<Vec<LocalizedTransactionTrace>>>;
+
+    /// The traces of a transaction.
+    #[method(name = "transaction")]
+    async fn transaction(&self, hash: B256) -> RpcResult<Option<Vec<LocalizedTransactionTrace>>>;
+
+    /// The trace of a transaction at an address among its calls.
+    #[method(name = "get")]
+    async fn get(&self, hash: B256, address: Vec<Index>) -> RpcResult<Option<LocalizedTransactionTrace>>;
+
+    /// Traces by the addresses in them, over any range of blocks.
+    #[method(name = "filter")]
+    async fn filter(&self, filter: TraceFilterArgument) -> RpcResult<Vec<LocalizedTransactionTrace>>;
+
+    /// Runs a call and traces it.
+    #[method(name = "call")]
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        kinds: Vec<TraceType>,
+        block: Option<BlockId>,
+    ) -> RpcResult<TraceResults>;
+
+    /// Runs calls one after another, each on what those before it left, and traces them.
+    #[method(name = "callMany")]
+    async fn call_many(
+        &self,
+        calls: Vec<(TransactionRequest, Vec<TraceType>)>,
+        block: Option<BlockId>,
+    ) -> RpcResult<Vec<TraceResults>>;
+
+    /// Runs a signed transaction and traces it.
+    #[method(name = "rawTransaction")]
+    async fn raw_transaction(
+        &self,
+        transaction: Bytes,
+        kinds: Vec<TraceType>,
+        block: Option<BlockId>,
+    ) -> RpcResult<TraceResults>;
+
+    /// Executes a transaction again and traces it.
+    #[method(name = "replayTransaction")]
+    async fn replay_transaction(&self, hash: B256, kinds: Vec<TraceType>) -> RpcResult<Option<TraceResults>>;
+
+    /// Executes a block's transactions again and traces them.
+    #[method(name = "replayBlockTransactions")]
+    async fn replay_block_transactions(
+        &self,
+        block: BlockId,
+        kinds: Vec<TraceType>,
+    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>>;
+}
+
+/// What `trace_filter` is to find.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TraceFilterArgument {
+    from_block: Option<BlockNumberOrTag>,
+    to_block: Option<BlockNumberOrTag>,
+    from_address: Option<Vec<Address>>,
+    to_address: Option<Vec<Address>>,
+    mode: Mode,
+    after: Option<Count>,
+    count: Option<Count>,
+}
+
+/// How senders and recipients combine, when both are given. Erigon's default is the union.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Union,
+    Intersection,
+}
+
+/// A number, as JSON has it or in hexadecimal.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Count {
+    Number(u64),
+    Quantity(U64),
+}
+
+impl Count {
+    fn get(self) -> u64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Quantity(quantity) => quantity.to(),
+        }
+    }
+}
+
+impl From<TraceFilterArgument> for TraceFilter {
+    fn from(argument: TraceFilterArgument) -> Self {
+        Self {
+            from_block: argument.from_block,
+            to_block: argument.to_block,
+            from_addresses: argument.from_address.unwrap_or_default(),
+            to_addresses: argument.to_address.unwrap_or_default(),
+            intersection: argument.mode == Mode::Intersection,
+            after: argument.after.map_or(0, Count::get),
+            count: argument.count.map(Count::get),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Trace {
+    workers: Workers,
+}
+
+impl Trace {
+    pub fn new(workers: Workers) -> Self {
+        Self { workers }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.workers.read(Cost::Heavy, answer).await
+    }
+}
+
+fn kinds(kinds: Vec<TraceType>) -> TraceKinds {
+    kinds.into_iter().collect()
+}
+
+#[async_trait]
+impl TraceApiServer for Trace {
+    async fn block(&self, block: BlockId) -> RpcResult<Option<Vec<LocalizedTransactionTrace>>> {
+        self.read(move |snapshot| {
+            snapshot.resolve(block)?.map(|block_number| snapshot.block_traces(block_number)).transpose()
+        })
+        .await
+    }
+
+    async fn transaction(&self, hash: B256) -> RpcResult<Option<Vec<LocalizedTransactionTrace>>> {
+        self.read(move |snapshot| snapshot.transaction_traces(&hash)).await
+    }
+
+    async fn get(&self, hash: B256, address: Vec<Index>) -> RpcResult<Option<LocalizedTransactionTrace>> {
+        let address: Vec<usize> = address.into_iter().map(usize::from).collect();
+        self.read(move |snapshot| {
+            let traces = snapshot.transaction_traces(&hash)?.unwrap_or_default();
+            Ok(traces.into_iter().find(|trace| trace.trace.trace_address == address))
+        })
+        .await
+    }
+
+    async fn filter(&self, filter: TraceFilterArgument) -> RpcResult<Vec<LocalizedTransactionTrace>> {
+        self.read(move |snapshot| snapshot.filter_traces(&filter.into())).await
+    }
+
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        wanted: Vec<TraceType>,
+        block: Option<BlockId>,
+    ) -> RpcResult<TraceResults> {
+        let results = self.call_many(vec![(request, wanted)], block).await?;
+        Ok(results.into_iter().next().expect("a result for each call"))
+    }
+
+    async fn call_many(
+        &self,
+        calls: Vec<(TransactionRequest, Vec<TraceType>)>,
+        block: Option<BlockId>,
+    ) -> RpcResult<Vec<TraceResults>> {
+        let calls = calls.into_iter().map(|(request, wanted)| (request, kinds(wanted))).collect();
+        self.read(move |snapshot| {
+            let block_number = snapshot.require(block.unwrap_or_default())?;
+            snapshot.trace_calls(calls, block_number, CallOverrides::default())
+        })
+        .await
+    }
+
+    async fn raw_transaction(
+        &self,
+        transaction: Bytes,
+        wanted: Vec<TraceType>,
+        block: Option<BlockId>,
+    ) -> RpcResult<TraceResults> {
+        self.read(move |snapshot| {
+            let block_number = snapshot.require(block.unwrap_or_default())?;
+            snapshot.trace_raw_transaction(&transaction, &kinds(wanted), block_number)
+        })
+        .await
+    }
+
+    async fn replay_transaction(
+        &self,
+        hash: B256,
+        wanted: Vec<TraceType>,
+    ) -> RpcResult<Option<TraceResults>> {
+        self.read(move |snapshot| snapshot.replay_transaction(&hash, &kinds(wanted))).await
+    }
+
+    async fn replay_block_transactions(
+        &self,
+        block: BlockId,
+        wanted: Vec<TraceType>,
+    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>> {
+        self.read(move |snapshot| {
+            let block_number = snapshot.resolve(block)?;
+            block_number.map(|number| snapshot.replay_block(number, &kinds(wanted))).transpose()
+        })
+        .await
+    }
+}

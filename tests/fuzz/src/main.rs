@@ -1,0 +1,126 @@
+//! Runs fuzz targets on the stable toolchain: simple mutations of a corpus, without guidance by coverage.
+
+use std::{
+    collections::BTreeMap,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use clap::{Parser, Subcommand};
+use eyre::{Context, Result, bail, eyre};
+use portico_tests_fuzz::{Mutator, TARGETS, Target, seeds, target};
+
+/// An input that takes longer than this is a finding.
+const INPUT_SECONDS_MAX: u64 = 5;
+
+#[derive(Debug, Parser)]
+#[command(about = "Fuzz targets on the stable toolchain")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a corpus: a folder of inputs for each target, as `cargo fuzz` and `run` take it
+    Seeds {
+        /// Where to
+        corpus: PathBuf,
+    },
+    /// Run targets on changed inputs of a corpus
+    Run {
+        /// What `seeds` wrote
+        corpus: PathBuf,
+        /// Which targets; all of them by default
+        targets: Vec<String>,
+        /// For how long each
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Seed of the changes
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Run a target on files, as they are
+    Replay {
+        /// Which
+        target: String,
+        /// What to give it
+        inputs: Vec<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Seeds { corpus } => write_seeds(&corpus),
+        Command::Run { corpus, targets, seconds, seed } => {
+            let targets = match targets.is_empty() {
+                true => TARGETS.to_vec(),
+                false => targets.iter().map(|name| find(name)).collect::<Result<_>>()?,
+            };
+            targets.into_iter().try_for_each(|target| run(target, &corpus, seconds, seed))
+        }
+        Command::Replay { target, inputs } => {
+            let target = find(&target)?;
+            inputs.iter().try_for_each(|input| {
+                (target.run)(&std::fs::read(input)?);
+                println!("{}: nothing found", input.display());
+                Ok(())
+            })
+        }
+    }
+}
+
+fn find(name: &str) -> Result<Target> {
+    let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    target(name).ok_or_else(|| eyre!("there is no target {name:?}; there are {}", names.join(", ")))
+}
+
+fn write_seeds(corpus: &Path) -> Result<()> {
+    let corpora: BTreeMap<_, _> = seeds()?;
+    for (name, inputs) in corpora {
+        let folder = corpus.join(name);
+        std::fs::create_dir_all(&folder).wrap_err_with(|| format!("making {}", folder.display()))?;
+        for (index, input) in inputs.iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{index:04}")), input)?;
+        }
+        println!("{name}: {} inputs", inputs.len());
+    }
+    Ok(())
+}
+
+fn read_corpus(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).wrap_err_with(|| format!("reading {}", folder.display()))? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).wrap_err_with(|| format!("reading {}", path.display())))
+        .collect()
+}
+
+/// Each input is written down before it is tried, so that one that ends the process is there afterwards.
+fn run(target: Target, corpus: &Path, seconds: u64, seed: u64) -> Result<()> {
+    let inputs = read_corpus(&corpus.join(target.name))?;
+    let last = corpus.join(format!("{}.last", target.name));
+    let started = Instant::now();
+    let mut position = 0_u64;
+    while started.elapsed() < Duration::from_secs(seconds) {
+        let input = Mutator::new(seed, position).input(&inputs);
+        std::fs::write(&last, &input)?;
+        let began = Instant::now();
+        let is_found = catch_unwind(|| (target.run)(&input)).is_err();
+        if is_found || began.elapsed() > Duration::from_secs(INPUT_SECONDS_MAX) {
+            let found = corpus.join(format!("{}.found-{seed}-{position}", target.name));
+            std::fs::rename(&last, &found)?;
+            let kind = if is_found { "a panic" } else { "a slow input" };
+            bail!("{}: {kind} after {position} inputs: {}", target.name, found.display());
+        }
+        position += 1;
+    }
+    std::fs::remove_file(&last)?;
+    println!("{}: {position} inputs in {seconds} s, nothing found", target.name);
+    Ok(())
+}
