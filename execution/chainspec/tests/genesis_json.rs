@@ -1,6 +1,8 @@
 //! Genesis files that are odd, wrong or hostile.
 
-use portico_chainspec::{Activation, BlockContext, ChainSpec, ChainSpecError, EngineConfig, Fork};
+use portico_chainspec::{
+    Activation, AmsterdamRules, BlockContext, ChainSpec, ChainSpecError, EngineConfig, Fork,
+};
 use proptest::prelude::*;
 
 /// A genesis file with these entries in `config`.
@@ -123,6 +125,18 @@ fn besu_settings_are_read() {
         matches!(spec.engine(), EngineConfig::Ethash { fixed_difficulty: Some(d) } if d.to::<u64>() == 100)
     );
     assert!(spec.other_config().contains_key("transitions"));
+}
+
+#[test]
+fn amsterdam_is_final_unless_the_file_says_otherwise() {
+    let rules = |config: &str| with_config(config).map(|spec| spec.amsterdam_rules());
+    assert_eq!(rules("").unwrap(), AmsterdamRules::Final);
+    assert_eq!(rules(r#","amsterdamRules":"final""#).unwrap(), AmsterdamRules::Final);
+    assert_eq!(rules(r#","amsterdamRules":"bal-devnet-4""#).unwrap(), AmsterdamRules::BalDevnet4);
+    for unknown in [r#""bal-devnet-9""#, "4"] {
+        let error = rules(&format!(r#","amsterdamRules":{unknown}"#)).unwrap_err();
+        assert!(error.to_string().contains("amsterdamRules"), "{error}");
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ use build::{Pair, TERMINAL, chain};
 use portico_chainspec::{BlockContext, ChainSpec, Fork};
 use portico_consensus::{
     Ancestor, BodyView, ConsensusError as Error, ExecutionResult, RLP_BLOCK_SIZE_MAX,
-    receipts_root_and_bloom, receipts_root_with_states, validate_body, validate_execution, validate_ommers,
+    receipts_root_and_bloom, receipts_root_with_states, validate_block_access_list_length, validate_body,
+    validate_execution, validate_ommers,
 };
 
 type Transaction = EthereumTxEnvelope<TxEip4844>;
@@ -299,6 +300,15 @@ fn outcome_of_execution_fits_the_header() {
     );
     let no_bloom = Header { logs_bloom: Default::default(), ..header.clone() };
     assert!(matches!(validate_execution(&spec, block, &no_bloom, result), Err(Error::LogsBloom { .. })));
+}
+
+#[test]
+fn a_block_access_list_has_an_item_for_each_2000_gas_at_most() {
+    assert_eq!(validate_block_access_list_length(30_000, 15), Ok(()));
+    assert_eq!(
+        validate_block_access_list_length(29_999, 15),
+        Err(Error::BlockAccessListTooLong { max: 14, got: 15 })
+    );
 }
 
 #[test]
