@@ -1,7 +1,7 @@
 //! The chains that are built in. Fork points come from `alloy-hardforks`, the rest is written down here.
 
 use crate::{
-    Activation, BlobSchedule, ChainSpec, EngineConfig, Fork, ForkSchedule, GenesisAccount,
+    Activation, AmsterdamRules, BlobSchedule, ChainSpec, EngineConfig, Fork, ForkSchedule, GenesisAccount,
     blob::GivenBlobParams,
     genesis::GenesisFields,
     spec::{DaoFork, Parts},
@@ -142,6 +142,7 @@ fn parts(name: &str, chain_id: u64, forks: Vec<(Fork, Activation)>, header: Gene
         deposit_contract: None,
         contract_size_limit: None,
         zero_base_fee: false,
+        amsterdam_rules: AmsterdamRules::Final,
         blobs,
         header,
         alloc: Vec::new(),

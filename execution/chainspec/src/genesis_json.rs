@@ -6,7 +6,7 @@
 //! `privateKey` and `comment` are ignored.
 
 use crate::{
-    Activation, ChainSpecError, EngineConfig, Fork, ForkSchedule, GenesisAccount,
+    Activation, AmsterdamRules, ChainSpecError, EngineConfig, Fork, ForkSchedule, GenesisAccount,
     blob::{BlobSchedule, GivenBlobParams},
     genesis::GenesisFields,
     json::{Field, Object, parse_address, parse_word},
@@ -106,6 +106,7 @@ pub(crate) fn parse(json: &str) -> Result<ChainSpec, ChainSpecError> {
         deposit_contract: config.read("depositContractAddress", Field::address)?,
         contract_size_limit: config.read("contractSizeLimit", Field::u64)?,
         zero_base_fee: config.read("zeroBaseFee", Field::boolean)?.unwrap_or_default(),
+        amsterdam_rules: parse_amsterdam_rules(&mut config)?,
         blobs,
         header,
         alloc,
@@ -187,6 +188,14 @@ fn parse_terminal_total_difficulty(config: &mut Object<'_>) -> Result<Option<U25
     let ttd = config.read("terminalTotalDifficulty", Field::u256)?;
     let passed = config.read("terminalTotalDifficultyPassed", Field::boolean)?.unwrap_or_default();
     Ok(ttd.or(passed.then_some(U256::ZERO)))
+}
+
+/// A key of our own, for chains of development networks.
+fn parse_amsterdam_rules(config: &mut Object<'_>) -> Result<AmsterdamRules, ChainSpecError> {
+    let Some(field) = config.take("amsterdamRules") else { return Ok(AmsterdamRules::default()) };
+    let value = field.value()?;
+    let rules = value.as_str().and_then(AmsterdamRules::by_name);
+    rules.ok_or_else(|| field.invalid("\"final\" or \"bal-devnet-4\""))
 }
 
 fn parse_forks(

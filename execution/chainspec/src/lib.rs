@@ -15,6 +15,7 @@
 //! storage or execution.
 
 mod accumulators;
+mod amsterdam;
 mod blob;
 mod builtin;
 mod engine;
@@ -32,6 +33,7 @@ mod test_network;
 pub use alloy_consensus::Header;
 pub use alloy_eips::eip7840::BlobParams;
 pub use alloy_hardforks::{ForkFilter, ForkHash, ForkId, ValidationError as ForkIdError};
+pub use amsterdam::AmsterdamRules;
 pub use blob::{BlobSchedule, BlobScheduleEntry};
 pub use engine::EngineConfig;
 pub use error::ChainSpecError;

@@ -1,8 +1,8 @@
 //! The chain specification itself.
 
 use crate::{
-    Activation, BlobSchedule, BlockContext, ChainSpecError, EngineConfig, Fork, ForkSchedule, GenesisAccount,
-    builtin, genesis, genesis::GenesisFields, genesis_json, packed,
+    Activation, AmsterdamRules, BlobSchedule, BlockContext, ChainSpecError, EngineConfig, Fork, ForkSchedule,
+    GenesisAccount, builtin, genesis, genesis::GenesisFields, genesis_json, packed,
 };
 use alloy_consensus::Header;
 use alloy_eips::eip7840::BlobParams;
@@ -36,6 +36,7 @@ pub struct ChainSpec {
     deposit_contract: Option<Address>,
     contract_size_limit: Option<u64>,
     zero_base_fee: bool,
+    amsterdam_rules: AmsterdamRules,
     other: BTreeMap<String, serde_json::Value>,
 }
 
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     pub deposit_contract: Option<Address>,
     pub contract_size_limit: Option<u64>,
     pub zero_base_fee: bool,
+    pub amsterdam_rules: AmsterdamRules,
     pub blobs: BlobSchedule,
     pub header: GenesisFields,
     pub alloc: Vec<(Address, GenesisAccount)>,
@@ -171,6 +173,7 @@ impl ChainSpec {
             deposit_contract: parts.deposit_contract,
             contract_size_limit: parts.contract_size_limit,
             zero_base_fee: parts.zero_base_fee,
+            amsterdam_rules: parts.amsterdam_rules,
             other: parts.other,
         }
     }
@@ -316,6 +319,17 @@ impl ChainSpec {
     /// Besu's `zeroBaseFee`: from London on the base fee is 0 in every block.
     pub fn zero_base_fee(&self) -> bool {
         self.zero_base_fee
+    }
+
+    /// What the chain means by Amsterdam; `amsterdamRules` in a genesis file.
+    pub fn amsterdam_rules(&self) -> AmsterdamRules {
+        self.amsterdam_rules
+    }
+
+    /// The same chain with other rules for Amsterdam; its genesis block stays the same.
+    #[must_use]
+    pub fn with_amsterdam_rules(self, amsterdam_rules: AmsterdamRules) -> Self {
+        Self { amsterdam_rules, ..self }
     }
 
     /// Entries of the genesis file's `config` that nothing above covers, by lower-case key.

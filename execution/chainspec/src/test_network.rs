@@ -5,7 +5,7 @@
 //! (terminal total difficulty, hexadecimal) · `HomesteadToDaoAt5`.
 
 use crate::{
-    Activation, BlobSchedule, ChainSpec, ChainSpecError, EngineConfig, Fork, ForkSchedule,
+    Activation, AmsterdamRules, BlobSchedule, ChainSpec, ChainSpecError, EngineConfig, Fork, ForkSchedule,
     blob::GivenBlobParams,
     genesis::GenesisFields,
     spec::{DaoFork, Parts},
@@ -77,6 +77,7 @@ impl ChainSpec {
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
             contract_size_limit: None,
             zero_base_fee: false,
+            amsterdam_rules: AmsterdamRules::Final,
             blobs,
             header: GenesisFields::default(),
             alloc: Vec::new(),

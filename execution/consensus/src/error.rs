@@ -130,6 +130,8 @@ pub enum ConsensusError {
     RequestsHash { expected: B256, got: B256 },
     #[error("block access list hash {got}: header has {expected}")]
     BlockAccessListHash { expected: B256, got: B256 },
+    #[error("block access list has {got} items, more than {max}")]
+    BlockAccessListTooLong { max: u64, got: u64 },
     #[error("execution gave no {outcome}, which {fork} requires")]
     OutcomeMissing { outcome: &'static str, fork: Fork },
 }

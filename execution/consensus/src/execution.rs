@@ -44,6 +44,17 @@ pub fn validate_execution(
     validate_block_access_list(fork, header, result.block_access_list_hash)
 }
 
+/// Checks that a block access list of so many items fits the block's gas limit (EIP-7928). Each account is an item,
+/// and each of its slots, changed or read.
+///
+/// # Errors
+/// [`ConsensusError::BlockAccessListTooLong`].
+pub fn validate_block_access_list_length(gas_limit: u64, items: u64) -> Result<(), ConsensusError> {
+    const ITEM_GAS: u64 = 2_000;
+    let max = gas_limit / ITEM_GAS;
+    if items > max { Err(ConsensusError::BlockAccessListTooLong { max, got: items }) } else { Ok(()) }
+}
+
 /// Root of the receipts' trie and the union of their blooms, as headers hold them from Byzantium on.
 pub fn receipts_root_and_bloom(receipts: &[EthereumReceipt]) -> (B256, Bloom) {
     let with_bloom: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();

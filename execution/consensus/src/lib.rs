@@ -34,7 +34,8 @@ pub use difficulty::{DifficultyInput, DifficultyRule, block_difficulty, next_dif
 pub use engine::Engine;
 pub use error::ConsensusError;
 pub use execution::{
-    ExecutionResult, receipts_root_and_bloom, receipts_root_with_states, validate_execution,
+    ExecutionResult, receipts_root_and_bloom, receipts_root_with_states, validate_block_access_list_length,
+    validate_execution,
 };
 pub use fee::{blob_fee, next_base_fee, next_blob_fee, next_excess_blob_gas};
 pub use header::{

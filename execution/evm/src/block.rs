@@ -1,14 +1,14 @@
 //! One block on an overlay.
 
 use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
-use alloy_eip7928::BlockAccessList;
+use alloy_eip7928::{BlockAccessList, total_bal_items};
 use alloy_eips::{
     eip4895::Withdrawal, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
 };
 use alloy_evm::{
     Database, Evm,
-    block::{BalIndexedDatabase, BlockExecutor, BlockValidationError, TxResult},
+    block::{BalIndexedDatabase, BlockExecutionError, BlockExecutor, BlockValidationError, TxResult},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext, EthTxResult,
         dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
@@ -16,7 +16,7 @@ use alloy_evm::{
     },
 };
 use alloy_primitives::Address;
-use portico_chainspec::Fork;
+use portico_chainspec::{AmsterdamRules, Fork};
 use portico_consensus::{Engine, clique};
 use revm::{
     DatabaseCommit, Inspector,
@@ -30,7 +30,8 @@ use revm::{
 };
 
 use crate::{
-    BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, block_environment,
+    BlockRules, CallOutcome, ExecutionError, Overlay, Receipt, StateReader, Transaction, bal_devnet4,
+    block_environment,
     block_evm::BlockEvm,
     deposits,
     instructions::{BlockDatabase, recording_evm, refuse_collision},
@@ -64,6 +65,13 @@ pub struct BlockOutcome {
     pub requests: Option<Requests>,
     /// Block access list, from Amsterdam on.
     pub access_list: Option<BlockAccessList>,
+}
+
+impl BlockOutcome {
+    /// Accounts in the block access list and their slots, changed or read.
+    pub fn access_list_items(&self) -> u64 {
+        self.access_list.as_deref().map_or(0, total_bal_items)
+    }
 }
 
 /// Who gets the fees.
@@ -369,8 +377,12 @@ where
             tx_count_hint: Some(block.transactions.len()),
             slot_number: header.slot_number,
         };
+        let executor_rules = match rules.amsterdam_rules() {
+            AmsterdamRules::Final => executor_rules,
+            AmsterdamRules::BalDevnet4 => executor_rules.without_builder_requests(),
+        };
         let fork = rules.fork();
-        let evm = recording_evm(database, environment, fork, inspector);
+        let evm = recording_evm(database, environment, rules, inspector);
         let mut executor = EthBlockExecutor::new(evm, context, executor_rules, Receipts);
         if rules.spec().dao_fork().is_some_and(|dao| dao.supported && dao.block == header.number) {
             // The irregular state change, before the fork block's first transaction (EIP-779).
@@ -403,28 +415,54 @@ where
     }
 
     /// Executes the next transaction; the state does not change yet.
-    fn execute(
-        &mut self,
-        transaction: &Transaction,
-        sender: Address,
-    ) -> Result<TxOutcome, ExecutionError> {
+    fn execute(&mut self, transaction: &Transaction, sender: Address) -> Result<TxOutcome, ExecutionError> {
         let tx_index = self.executor.receipts.len();
         (self.set_access_index)(self.executor.evm_mut().db_mut(), tx_index as u64 + 1);
         let recovered = Recovered::new_unchecked(transaction, sender);
         let mut environment = transaction_environment(transaction, sender);
-        refuse_collision(&mut environment, self.executor.evm_mut().db_mut());
-        self.executor
-            .execute_transaction_without_commit((environment, recovered))
-            .map_err(|error| ExecutionError::new(error, Some(tx_index)))
+        let executed = match self.executor.evm.rules() {
+            AmsterdamRules::Final => {
+                refuse_collision(&mut environment, self.executor.evm_mut().db_mut());
+                self.executor.execute_transaction_without_commit((environment, recovered))
+            }
+            // The older rules see to collisions themselves.
+            AmsterdamRules::BalDevnet4 => self.execute_under_bal_devnet4(environment, transaction),
+        };
+        executed.map_err(|error| ExecutionError::new(error, Some(tx_index)))
     }
 
     fn commit(&mut self, transaction: &Transaction, sender: Address, result: TxOutcome) {
+        let regular_gas_before = self.executor.block_regular_gas_used;
         self.executor.commit_transaction(result);
+        if self.executor.evm.rules() == AmsterdamRules::BalDevnet4 {
+            self.executor.block_regular_gas_used = regular_gas_before + self.executor.evm.regular_gas_used();
+        }
         let database = self.executor.evm_mut().db_mut();
         database.record_trace(sender, true, false);
         if let Some(to) = alloy_consensus::Transaction::to(transaction) {
             database.record_trace(to, false, true);
         }
+    }
+
+    /// As the executor does it, with the older rules for what fits a block.
+    fn execute_under_bal_devnet4(
+        &mut self,
+        environment: TxEnv,
+        transaction: &Transaction,
+    ) -> Result<TxOutcome, BlockExecutionError> {
+        let executor = &mut self.executor;
+        let gas_limit = executor.evm.block().gas_limit;
+        let left = bal_devnet4::RoomLeft {
+            regular: gas_limit.saturating_sub(executor.block_regular_gas_used),
+            state: gas_limit.saturating_sub(executor.block_state_gas_used),
+        };
+        bal_devnet4::check_room(&environment, executor.evm.cfg_env(), left)?;
+        let result = executor
+            .evm
+            .transact_raw(environment)
+            .map_err(|error| BlockExecutionError::evm(error, *transaction.tx_hash()))?;
+        let blob_gas_used = alloy_consensus::Transaction::blob_gas_used(transaction).unwrap_or_default();
+        Ok(EthTxResult { result, blob_gas_used, tx_type: transaction.tx_type() })
     }
 
     fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {

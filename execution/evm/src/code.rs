@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use alloy_consensus::Header;
 use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, Bytes, TxKind, U256};
+use portico_chainspec::AmsterdamRules;
 use revm::{
     Database, DatabaseCommit, Inspector,
     context::{
@@ -14,15 +15,16 @@ use revm::{
         result::{EVMError, HaltReason, ResultGas},
     },
     handler::{
-        EthFrame, EthPrecompiles, FrameResult, Handler, instructions::EthInstructions, post_execution,
+        EthFrame, EthPrecompiles, FrameResult, Handler, MainnetHandler, instructions::EthInstructions,
+        post_execution,
     },
     inspector::{InspectorHandler, NoOpInspector},
-    interpreter::{InitialAndFloorGas, interpreter::EthInterpreter},
+    interpreter::{InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit},
 };
 
 use crate::{
-    BlockRules, CallError, CallOutcome, Overlay, ReadError, StateReader, block_environment,
-    instructions::recording_evm,
+    BlockRules, CallError, CallOutcome, Overlay, ReadError, StateReader, bal_devnet4::TransactionHandler,
+    block_environment, instructions::recording_evm,
 };
 
 /// What is run, and with what.
@@ -72,14 +74,15 @@ where
     };
     let mut environment = block_environment(rules, header, header.beneficiary);
     environment.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
+    let amsterdam = rules.amsterdam_rules();
     let outcome = match inspector {
         Some(inspector) => {
-            let evm = recording_evm(&mut *overlay, environment, rules.fork(), inspector).into_inner();
-            execute(evm, request, |handler, evm| handler.inspect_run(evm))
+            let evm = recording_evm(&mut *overlay, environment, rules, inspector).into_inner();
+            execute(evm, request, amsterdam, |handler, evm| handler.inspect_run(evm))
         }
         None => {
-            let evm = recording_evm(&mut *overlay, environment, rules.fork(), NoOpInspector).into_inner();
-            execute(evm, request, |handler, evm| handler.run(evm))
+            let evm = recording_evm(&mut *overlay, environment, rules, NoOpInspector).into_inner();
+            execute(evm, request, amsterdam, |handler, evm| handler.run(evm))
         }
     }?;
     overlay.check()?;
@@ -99,10 +102,11 @@ type EvmResult = Result<revm::context::result::ExecutionResult, EVMError<ReadErr
 fn execute<'o, R: StateReader, I>(
     mut evm: CodeEvm<'o, R, I>,
     request: TxEnv,
+    rules: AmsterdamRules,
     run: impl FnOnce(&mut CodeHandler<CodeEvm<'o, R, I>>, &mut CodeEvm<'o, R, I>) -> EvmResult,
 ) -> Result<CallOutcome, CallError> {
     evm.ctx.set_tx(request);
-    let result = match run(&mut CodeHandler(PhantomData), &mut evm) {
+    let result = match run(&mut CodeHandler { rules, evm: PhantomData }, &mut evm) {
         Ok(result) => result,
         Err(EVMError::Database(error)) => return Err(CallError::Read(error)),
         Err(error) => return Err(CallError::Invalid(error.to_string())),
@@ -113,7 +117,10 @@ fn execute<'o, R: StateReader, I>(
 }
 
 /// Mainnet's handler without what comes before and after the outermost frame.
-struct CodeHandler<E>(PhantomData<E>);
+struct CodeHandler<E> {
+    rules: AmsterdamRules,
+    evm: PhantomData<E>,
+}
 
 impl<'o, R: StateReader, I> Handler for CodeHandler<CodeEvm<'o, R, I>> {
     type Evm = CodeEvm<'o, R, I>;
@@ -124,6 +131,13 @@ impl<'o, R: StateReader, I> Handler for CodeHandler<CodeEvm<'o, R, I>> {
         let caller = evm.ctx.tx().caller;
         evm.ctx.journal_mut().load_account_with_code_mut(caller)?;
         Ok(InitialAndFloorGas::new(0, 0))
+    }
+
+    fn run_exec_loop(&mut self, evm: &mut Self::Evm, first: FrameInit) -> Result<FrameResult, Self::Error> {
+        match self.rules {
+            AmsterdamRules::Final => MainnetHandler::default().run_exec_loop(evm, first),
+            AmsterdamRules::BalDevnet4 => TransactionHandler::new().run_exec_loop(evm, first),
+        }
     }
 
     fn post_execution(
@@ -144,4 +158,15 @@ where
     I: Inspector<EthEvmContext<&'o mut Overlay<R>>>,
 {
     type IT = EthInterpreter;
+
+    fn inspect_run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first: FrameInit,
+    ) -> Result<FrameResult, Self::Error> {
+        match self.rules {
+            AmsterdamRules::Final => MainnetHandler::default().inspect_run_exec_loop(evm, first),
+            AmsterdamRules::BalDevnet4 => TransactionHandler::new().inspect_run_exec_loop(evm, first),
+        }
+    }
 }

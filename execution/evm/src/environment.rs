@@ -4,7 +4,9 @@ use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, eth::spec::EthExecutorSpec};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
-use portico_chainspec::{BlockContext, ChainSpec, Fork};
+use portico_chainspec::{AmsterdamRules, BlockContext, ChainSpec, Fork};
+
+use crate::bal_devnet4;
 
 /// The rules of one block.
 ///
@@ -15,17 +17,29 @@ pub struct BlockRules<'a> {
     block: BlockContext,
     /// Whether the chain pays block rewards; told to alloy-evm as "before Paris".
     pays_rewards: bool,
+    /// Whether the chain asks builders' contracts for requests (EIP-8282); told to the executor as Amsterdam.
+    asks_builders: bool,
 }
 
 impl<'a> BlockRules<'a> {
     /// The rules of `block`.
     pub fn new(spec: &'a ChainSpec, block: BlockContext) -> Self {
-        Self { spec, block, pays_rewards: true }
+        Self { spec, block, pays_rewards: true, asks_builders: true }
     }
 
     /// The same rules for an executor that pays no block rewards, merged or not.
     pub fn without_rewards(self) -> Self {
         Self { pays_rewards: false, ..self }
+    }
+
+    /// The same rules for an executor that makes no system calls for builders' requests.
+    pub(crate) fn without_builder_requests(self) -> Self {
+        Self { asks_builders: false, ..self }
+    }
+
+    /// What the block's fork means, where that depends on the chain; final for all blocks before Amsterdam.
+    pub fn amsterdam_rules(&self) -> AmsterdamRules {
+        if self.fork() >= Fork::Amsterdam { self.spec.amsterdam_rules() } else { AmsterdamRules::Final }
     }
 
     /// The newest active fork.
@@ -81,6 +95,9 @@ impl EthereumHardforks for BlockRules<'_> {
         if fork == EthereumHardfork::Dao {
             return ForkCondition::Never;
         }
+        if fork == EthereumHardfork::Amsterdam && !self.asks_builders {
+            return ForkCondition::Never;
+        }
         if fork == EthereumHardfork::Paris {
             let merged = self.block.merged || !self.pays_rewards;
             let activation_block_number = if merged { 0 } else { u64::MAX };
@@ -111,13 +128,17 @@ impl EthExecutorSpec for BlockRules<'_> {
 
 /// What the interpreter must know about a block.
 pub fn block_environment(rules: BlockRules<'_>, header: &Header, beneficiary: Address) -> EvmEnv {
-    // Whether rewards are paid is told as "before Paris", which is the executor's business alone.
-    let rules = BlockRules { pays_rewards: true, ..rules };
+    // Whether rewards are paid, and builders asked, is told as other forks: the executor's business alone.
+    let rules = BlockRules { pays_rewards: true, asks_builders: true, ..rules };
     let blob_params = rules.spec.blob_params_at(header.timestamp);
     let mut environment = EvmEnv::for_eth_block(header, rules, rules.spec.chain_id(), blob_params);
     environment.block_env.beneficiary = beneficiary;
     if let Some(limit) = rules.spec.contract_size_limit() {
         environment.cfg_env.limit_contract_code_size = Some(limit as usize);
+    }
+    match rules.amsterdam_rules() {
+        AmsterdamRules::Final => {}
+        AmsterdamRules::BalDevnet4 => bal_devnet4::adjust(&mut environment),
     }
     environment
 }

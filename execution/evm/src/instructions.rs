@@ -6,7 +6,7 @@
 
 use alloy_evm::{Database, EvmEnv, eth::EthEvmContext};
 use alloy_primitives::{Address, Bytes};
-use portico_chainspec::Fork;
+use portico_chainspec::{AmsterdamRules, Fork};
 use revm::{
     Context, MainBuilder, MainContext,
     bytecode::opcode,
@@ -21,7 +21,7 @@ use revm::{
     },
 };
 
-use crate::{block_evm::BlockEvm, constantinople};
+use crate::{BlockRules, bal_devnet4, block_evm::BlockEvm, constantinople};
 
 /// What the block's instructions ask of a database beyond what the interpreter asks.
 pub trait BlockDatabase {
@@ -68,9 +68,10 @@ impl<D: BlockDatabase> BlockDatabase for revm::database_interface::bal::BalDatab
 pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     database: D,
     mut environment: EvmEnv,
-    fork: Fork,
+    rules: BlockRules<'_>,
     inspector: I,
 ) -> BlockEvm<D, I> {
+    let fork = rules.fork();
     if fork == Fork::Constantinople {
         constantinople::adjust(&mut environment);
     }
@@ -92,11 +93,16 @@ pub(crate) fn recording_evm<D: Database + BlockDatabase, I>(
     if fork == Fork::Constantinople {
         constantinople::install(&mut evm.instruction);
     }
-    BlockEvm::new(evm)
+    let rules = rules.amsterdam_rules();
+    match rules {
+        AmsterdamRules::Final => {}
+        AmsterdamRules::BalDevnet4 => bal_devnet4::install(&mut evm.instruction),
+    }
+    BlockEvm::new(evm, rules)
 }
 
 /// Init code of a contract that collides: it takes all gas and leaves nothing, as a collision does.
-const COLLISION_CODE: Bytes = Bytes::from_static(&[opcode::INVALID]);
+pub(crate) const COLLISION_CODE: Bytes = Bytes::from_static(&[opcode::INVALID]);
 
 /// Lets a creation by transaction fail where storage alone keeps it from its address (EIP-7610).
 pub(crate) fn refuse_collision(transaction: &mut TxEnv, database: &mut impl BlockDatabase) {
@@ -108,13 +114,15 @@ pub(crate) fn refuse_collision(transaction: &mut TxEnv, database: &mut impl Bloc
 
 type Ictx<'a, D> = InstructionContext<'a, EthEvmContext<D>, EthInterpreter>;
 
-fn call<const KIND: u8, D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
+pub(crate) fn call<const KIND: u8, D: Database + BlockDatabase>(
+    context: Ictx<'_, D>,
+) -> InstructionExecResult {
     // Gas, then the callee.
     let (host, callee) = record_caller(context.host, context.interpreter, 1);
     contract::call::<KIND, _, _>(InstructionContext { interpreter: callee, host })
 }
 
-fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
+pub(crate) fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     context: Ictx<'_, D>,
 ) -> InstructionExecResult {
     // The created address is noted when the transaction is committed.
@@ -134,7 +142,7 @@ fn create<const IS_CREATE2: bool, D: Database + BlockDatabase>(
     result
 }
 
-fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
+pub(crate) fn selfdestruct<D: Database + BlockDatabase>(context: Ictx<'_, D>) -> InstructionExecResult {
     let (host, interpreter) = record_caller(context.host, context.interpreter, 0);
     host::selfdestruct(InstructionContext { interpreter, host })
 }

@@ -10,6 +10,7 @@
 //! The rules outside the interpreter (system calls, rewards, withdrawals, gas dimensions) are alloy-evm's; fork
 //! placement is `portico-chainspec`'s. This crate knows no table and no stage.
 
+mod bal_devnet4;
 mod block;
 mod block_evm;
 mod call;
@@ -28,11 +29,9 @@ mod transaction;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
-    Traced,
-    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, execute_block,
+    Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, Traced, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
-pub use block_evm::BlockEvm;
 pub use call::{CallError, CallOutcome, call, inspect_call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};

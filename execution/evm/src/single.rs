@@ -21,7 +21,7 @@ pub fn execute_single<R: StateReader>(
 ) -> Result<CallOutcome, CallError> {
     refuse_collision(&mut transaction, overlay);
     let environment = block_environment(rules, header, header.beneficiary);
-    let mut evm = recording_evm(&mut *overlay, environment, rules.fork(), NoOpInspector);
+    let mut evm = recording_evm(&mut *overlay, environment, rules, NoOpInspector);
     let result = match evm.transact(transaction) {
         Ok(result) => result,
         Err(EVMError::Database(error)) => return Err(CallError::Read(error)),

@@ -102,12 +102,8 @@ impl Snapshot<'_> {
         if inspector.was_stopped() {
             return Err(self.timed_out());
         }
-        let executed = Executed {
-            block: &block,
-            transaction: &transaction,
-            result: &result?,
-            database: &mut database,
-        };
+        let executed =
+            Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
         Ok(GethTracer::finish(&mut inspector, TransactionContext::default(), executed)?)
     }
 

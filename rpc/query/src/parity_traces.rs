@@ -203,12 +203,8 @@ impl Snapshot<'_> {
         if inspector.was_stopped() {
             return Err(self.timed_out());
         }
-        let executed = Executed {
-            block: &block,
-            transaction: &transaction,
-            result: &result?,
-            database: &mut database,
-        };
+        let executed =
+            Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
         Ok(ParityTracer::results(&mut inspector, kinds, executed)?)
     }
 
@@ -298,7 +294,8 @@ impl Snapshot<'_> {
             return Err(QueryError::RangeReversed { from: span.from, to: span.to });
         }
         let blocks = || span.from..=span.to;
-        let from = filter.from_addresses.iter().map(|address| blocks_with_call_from(&self.txn, *address, blocks()));
+        let from =
+            filter.from_addresses.iter().map(|address| blocks_with_call_from(&self.txn, *address, blocks()));
         let to = filter.to_addresses.iter().map(|address| blocks_with_call_to(&self.txn, *address, blocks()));
         let from: Vec<_> = from.collect::<Result<_, _>>()?;
         let to: Vec<_> = to.collect::<Result<_, _>>()?;

@@ -2,7 +2,10 @@
 
 use alloy_primitives::{Address, B256, U256};
 use portico_chain::canonical_hash;
-use portico_db::{RO, models::{Account, StorageEntry}};
+use portico_db::{
+    RO,
+    models::{Account, StorageEntry},
+};
 use portico_evm::{
     BlockEvmContext, BlockExecution, BlockInput, BlockRules, Overlay, ReadError, StateReader, Traced,
 };
@@ -77,7 +80,10 @@ impl<'q> Snapshot<'q> {
     ///
     /// # Errors
     /// Those of [`Snapshot::state_at`] for the parent.
-    pub(crate) fn overlay_below(&self, block: &FullBlock) -> Result<Option<OverlayBelow<'_, 'q>>, QueryError> {
+    pub(crate) fn overlay_below(
+        &self,
+        block: &FullBlock,
+    ) -> Result<Option<OverlayBelow<'_, 'q>>, QueryError> {
         let Some(parent) = block.parts.header.number.checked_sub(1) else { return Ok(None) };
         Ok(Some(Overlay::new(StateBelow { state: self.state_at(parent)?, snapshot: self })))
     }

@@ -3,7 +3,7 @@
 use alloy_primitives::{B256, Bytes, keccak256};
 use crossbeam_channel::Receiver;
 use portico_chain::{append_receipts, append_state_roots, encode_row, write_access_list};
-use portico_consensus::{ExecutionResult, validate_execution};
+use portico_consensus::{ExecutionResult, validate_block_access_list_length, validate_execution};
 use portico_db::RwTxn;
 use portico_evm::BlockOutcome;
 use portico_state::{BlockChanges, write_changes};
@@ -57,11 +57,12 @@ fn check(
         requests: outcome.requests.as_ref(),
         block_access_list_hash: access_list.map(keccak256),
     };
-    validate_execution(context.spec, block.context, &block.header, result).map_err(|error| {
-        StageError::InvalidBlock {
+    let length = validate_block_access_list_length(block.header.gas_limit, outcome.access_list_items());
+    length.and_then(|()| validate_execution(context.spec, block.context, &block.header, result)).map_err(
+        |error| StageError::InvalidBlock {
             number: block.header.number,
             hash: block.hash,
             reason: Box::new(error.into()),
-        }
-    })
+        },
+    )
 }

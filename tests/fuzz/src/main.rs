@@ -95,7 +95,10 @@ fn read_corpus(folder: &Path) -> Result<Vec<Vec<u8>>> {
         paths.push(entry?.path());
     }
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).wrap_err_with(|| format!("reading {}", path.display()))).collect()
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).wrap_err_with(|| format!("reading {}", path.display())))
+        .collect()
 }
 
 /// Each input is written down before it is tried, so that one that ends the process is there afterwards.

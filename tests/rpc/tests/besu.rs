@@ -53,5 +53,6 @@ async fn trace_methods_answer_as_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn geth_tracers_answer_as_recorded() {
-    replay("debug-geth/chain-data/genesis.json", "debug-geth/chain-data/blocks.bin", "debug-geth/specs").await;
+    replay("debug-geth/chain-data/genesis.json", "debug-geth/chain-data/blocks.bin", "debug-geth/specs")
+        .await;
 }

@@ -237,6 +237,9 @@ fn consensus_names(error: &ConsensusError) -> Names {
             "INVALID_BAL_MISSING_ACCOUNT",
             "BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED",
         ],
+        E::BlockAccessListTooLong { .. } => {
+            &["BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED", "INVALID_BLOCK_ACCESS_LIST"]
+        }
         E::OutcomeMissing { .. } => &[],
     }
 }

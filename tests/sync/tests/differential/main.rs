@@ -164,7 +164,9 @@ fn insert_one_by_one(
         let becomes_head = block.parent == head || block.replaces(&naive.blocks[head]);
         if becomes_head && random.percent(20) {
             let result = tree.insert(spoiled(block.parts.clone(), &mut random));
-            assert!(matches!(result, Err(StageError::InvalidBlock { number, .. }) if number == block.number()));
+            assert!(
+                matches!(result, Err(StageError::InvalidBlock { number, .. }) if number == block.number())
+            );
             if block.parent != head && naive.blocks[block.parent].outweighs(&naive.blocks[head]) {
                 // What is good of a bad branch wins where it would have won by itself.
                 head = block.parent;
