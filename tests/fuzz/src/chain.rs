@@ -46,7 +46,8 @@ pub fn transaction(bytes: &[u8]) {
     let Ok(transaction) = Transaction::decode_2718_exact(bytes) else { return };
     assert_eq!(transaction.encode_2718_len(), bytes.len());
     assert_eq!(transaction.encoded_2718(), bytes);
-    let rules = SignatureRules { low_s: false, chain_id: alloy_consensus::Transaction::chain_id(&transaction) };
+    let rules =
+        SignatureRules { low_s: false, chain_id: alloy_consensus::Transaction::chain_id(&transaction) };
     let (any_s, low_s) = (
         recover_sender(&transaction, rules),
         recover_sender(&transaction, SignatureRules { low_s: true, ..rules }),
@@ -80,7 +81,10 @@ pub fn archive(bytes: &[u8]) {
         if index == 0 {
             assert_eq!(first.as_ref().ok(), Some(&Some(block.number())));
         }
-        assert!(last.is_none_or(|last: u64| last.checked_add(1) == Some(block.number())), "numbers rise by one");
+        assert!(
+            last.is_none_or(|last: u64| last.checked_add(1) == Some(block.number())),
+            "numbers rise by one"
+        );
         last = Some(block.number());
         if let Some(receipts) = &block.receipts {
             let _ = receipts.decode();

@@ -39,7 +39,9 @@ const CHAINS: [(&str, &str, &str); 3] = [
 pub fn seeds() -> Result<Corpus> {
     let mut corpus = minimal_seeds()?;
     let Some(folder) = fixtures() else {
-        eprintln!("SKIPPED: the fixtures are not at ../shared/fixtures nor at $PORTICO_FIXTURES (seeds of real data)");
+        eprintln!(
+            "SKIPPED: the fixtures are not at ../shared/fixtures nor at $PORTICO_FIXTURES (seeds of real data)"
+        );
         return Ok(corpus);
     };
     for (chain, genesis, blocks) in CHAINS {
@@ -80,7 +82,8 @@ pub fn minimal_seeds() -> Result<Corpus> {
     };
     add_block(&mut corpus, &block);
     add_archives(&mut corpus, &[(block, Vec::new())])?;
-    let genesis = br#"{"config":{"chainId":1,"homesteadBlock":0},"difficulty":"0x1","gasLimit":"0x1388","alloc":{}}"#;
+    let genesis =
+        br#"{"config":{"chainId":1,"homesteadBlock":0},"difficulty":"0x1","gasLimit":"0x1388","alloc":{}}"#;
     corpus.entry("genesis").or_default().push(genesis.to_vec());
     corpus.entry("witness_rlp").or_default().push(vec![0xc4, 0xc0, 0xc0, 0xc0, 0xc0]);
     corpus.entry("witness_json").or_default().push(br#"{"state":["0x80"],"codes":[],"headers":[]}"#.to_vec());
@@ -93,7 +96,10 @@ pub fn minimal_seeds() -> Result<Corpus> {
     let mut header = vec![2, 1];
     Header::default().encode(&mut header);
     corpus.entry("row").or_default().push(header);
-    corpus.entry("state_test").or_default().push(br#"{"env":{},"pre":{},"transaction":{},"post":{}}"#.to_vec());
+    corpus
+        .entry("state_test")
+        .or_default()
+        .push(br#"{"env":{},"pre":{},"transaction":{},"post":{}}"#.to_vec());
     Ok(corpus)
 }
 
@@ -114,7 +120,10 @@ fn add_block(corpus: &mut Corpus, block: &FileBlock) {
         withdrawals: block.withdrawals.clone().map(Into::into),
     };
     corpus.entry("header").or_default().push(alloy_rlp::encode(&block.header));
-    corpus.entry("transaction").or_default().extend(block.transactions.iter().map(Encodable2718::encoded_2718));
+    corpus
+        .entry("transaction")
+        .or_default()
+        .extend(block.transactions.iter().map(Encodable2718::encoded_2718));
     let block = alloy_consensus::Block { header: block.header.clone(), body };
     corpus.entry("block").or_default().push(alloy_rlp::encode(&block));
 }
@@ -138,7 +147,8 @@ fn add_archives(corpus: &mut Corpus, blocks: &[(FileBlock, Vec<ReceiptEnvelope>)
     }
     rlp.finish()?;
     gzip.finish()?;
-    let files: Vec<PathBuf> = era1.finish()?.into_iter().chain(ere.finish()?).chain([plain, packed]).collect();
+    let files: Vec<PathBuf> =
+        era1.finish()?.into_iter().chain(ere.finish()?).chain([plain, packed]).collect();
     files.iter().try_for_each(|file| add_file(corpus, "archive", file))
 }
 
@@ -181,19 +191,26 @@ fn count(txn: &portico_db::RoTxn<'_>, index: usize) -> Result<usize> {
 fn add_archive_receipts(corpus: &mut Corpus, file: &Path) -> Result<()> {
     let settings = ReadSettings { receipts: KeepReceipts::Yes, ..ReadSettings::default() };
     let mut blocks = Vec::new();
-    for block in BlockFile::open_with(file, &settings)?.take(400) {
+    for block in BlockFile::open_with(file, &settings)? {
         let block = block?;
-        let receipts = block.receipts.as_ref().ok_or_else(|| eyre!("the archive has receipts"))?;
-        corpus.entry("receipts").or_default().push([&[0], &receipts.rlp[..]].concat());
+        let receipts = block.receipts.as_ref().ok_or_else(|| eyre!("the archive has receipts"))?.clone();
+        let count = block.transactions.len();
+        if !(1..4).contains(&count) {
+            continue;
+        }
         let decoded = receipts.decode()?;
-        if !decoded.is_empty() && decoded.len() < 4 && blocks.len() < 3 {
-            blocks.push((block, decoded));
+        corpus.entry("receipts").or_default().push([&[0], &receipts.rlp[..]].concat());
+        blocks.push((block, decoded));
+        if blocks.len() == TAKEN {
+            break;
         }
     }
-    for block in blocks {
-        let few = [block];
-        add_archives(corpus, &few)?;
-        add_slim_receipts(corpus, &few)?;
+    for (index, block) in blocks.into_iter().enumerate() {
+        let one = [block];
+        add_slim_receipts(corpus, &one)?;
+        if index < 4 {
+            add_archives(corpus, &one)?;
+        }
     }
     Ok(())
 }

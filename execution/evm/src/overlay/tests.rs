@@ -32,7 +32,8 @@ fn storage_of_an_empty_account_goes_with_it() {
 /// Before London, anything could be deployed (EIP-3541).
 #[test]
 fn code_that_begins_like_a_delegation_is_read_as_code() {
-    for code in [&[0xef, 0x01][..], &[0xef, 0x01, 0x00], &[0xef, 0x01, 0x01, 0x00], &[0xef, 0x01, 0x00, 0x60, 0x00]]
+    for code in
+        [&[0xef, 0x01][..], &[0xef, 0x01, 0x00], &[0xef, 0x01, 0x01, 0x00], &[0xef, 0x01, 0x00, 0x60, 0x00]]
     {
         let mut state = MemoryState::new();
         let code_hash = state.insert_code(Bytes::copy_from_slice(code));

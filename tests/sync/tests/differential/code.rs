@@ -262,7 +262,8 @@ impl Code<'_> {
     }
 
     fn call(&mut self, random: &mut Random) {
-        let kind = random.pick(&[op::CALL, op::CALL, op::CALL, op::CALLCODE, op::DELEGATECALL, op::STATICCALL]);
+        let kind =
+            random.pick(&[op::CALL, op::CALL, op::CALL, op::CALLCODE, op::DELEGATECALL, op::STATICCALL]);
         self.push_number(random.pick(&[0, 32]));
         self.push_number(0);
         self.push_number(random.pick(&[0, 32, 56, 128]));

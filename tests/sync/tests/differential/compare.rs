@@ -30,9 +30,10 @@ pub(crate) fn assert_plain_state(txn: &RoTxn<'_>, block: &NaiveBlock) {
     .unwrap();
     let expected = block.state.accounts().map(|(address, known)| (*address, known.account));
     assert_eq!(accounts, expected.collect(), "accounts after block {}", block.number());
-    let expected = block.state.accounts().flat_map(|(address, known)| {
-        known.storage.iter().map(|(slot, value)| ((*address, *slot), *value))
-    });
+    let expected = block
+        .state
+        .accounts()
+        .flat_map(|(address, known)| known.storage.iter().map(|(slot, value)| ((*address, *slot), *value)));
     assert_eq!(storage, expected.collect(), "storage after block {}", block.number());
     for account in accounts.values().filter(|account| account.has_code()) {
         let code = read_code(txn, &account.code_hash).unwrap();
@@ -122,13 +123,21 @@ fn assert_indexes(txn: &RoTxn<'_>, chain: &[&NaiveBlock]) {
     }
     let all = || 0..=chain.len() as u64 - 1;
     for (address, blocks) in addresses {
-        assert_eq!(collect(blocks_with_log_address(txn, address, all()).unwrap()), blocks, "logs of {address}");
+        assert_eq!(
+            collect(blocks_with_log_address(txn, address, all()).unwrap()),
+            blocks,
+            "logs of {address}"
+        );
     }
     for (topic, blocks) in topics {
         assert_eq!(collect(blocks_with_log_topic(txn, topic, all()).unwrap()), blocks, "logs with {topic}");
     }
     for (address, blocks) in from {
-        assert_eq!(collect(blocks_with_call_from(txn, address, all()).unwrap()), blocks, "calls from {address}");
+        assert_eq!(
+            collect(blocks_with_call_from(txn, address, all()).unwrap()),
+            blocks,
+            "calls from {address}"
+        );
     }
     for (address, blocks) in to {
         assert_eq!(collect(blocks_with_call_to(txn, address, all()).unwrap()), blocks, "calls to {address}");

@@ -73,7 +73,8 @@ impl Network {
         let mut random = Random::new(seed, "network", 0);
         let (config, is_merged) = random_config(&mut random);
         let signers: Vec<Signer> = (1..=KEYS).map(signer).collect();
-        let contracts: Vec<Address> = (1..=CONTRACTS).map(|index| Address::with_last_byte(index + 0xa0)).collect();
+        let contracts: Vec<Address> =
+            (1..=CONTRACTS).map(|index| Address::with_last_byte(index + 0xa0)).collect();
         let pool = pool(&signers, &contracts);
         let alloc = random_alloc(&mut random, &signers, &contracts, &pool);
         let genesis = json!({
@@ -85,7 +86,8 @@ impl Network {
             "alloc": alloc,
         });
         let genesis_json = genesis.to_string();
-        let spec = ChainSpec::from_genesis_json(genesis_json.as_bytes()).expect("the genesis file is well formed");
+        let spec =
+            ChainSpec::from_genesis_json(genesis_json.as_bytes()).expect("the genesis file is well formed");
         Self { genesis_json, spec, signers, contracts, pool }
     }
 }

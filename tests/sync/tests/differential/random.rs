@@ -41,7 +41,6 @@ impl Random {
         word
     }
 
-
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.0.fill_bytes(&mut bytes);

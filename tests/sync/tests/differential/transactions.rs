@@ -128,8 +128,9 @@ impl Surroundings<'_> {
             0..=2 => return TxKind::Create,
             3..=11 => random.pick(&self.network.contracts),
             12..=15 => random.pick(self.existing),
-            16 if self.fork >= Fork::Prague => random
-                .pick(&[WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]),
+            16 if self.fork >= Fork::Prague => {
+                random.pick(&[WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS])
+            }
             _ => random.pick(&self.network.pool),
         })
     }
