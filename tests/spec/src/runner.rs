@@ -22,7 +22,7 @@ use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecEr
 /// Cases that wait for a worker.
 const CASES_WAITING: usize = 512;
 /// Size of the files that they are in, in bytes; the file that is being read comes on top.
-const BYTES_WAITING_MAX: usize = 512 << 20;
+const BYTES_WAITING_MAX: usize = 96 << 20;
 /// Longest name of a case. Real ones have a few hundred bytes.
 const CASE_NAME_BYTES_MAX: usize = 16 << 10;
 
