@@ -1,6 +1,6 @@
 //! Who runs which file of the archives, and what is not run, with the reason.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
 use portico_spec::for_each_file;
 use portico_test_support::fixture;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{Tally, basic, difficulty, genesis, inner_name, keystore, rlp, transactions, tries};
 
 /// What becomes of the files below a folder.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Claim {
     /// All run by this crate's tests.
     Run(fn(&mut Tally, &Value)),
@@ -42,6 +42,21 @@ pub const CLAIMS: [(&str, Claim); 16] = [
     ("blockchain_tests_devnet/for_", Claim::BlockTests),
     ("state_tests/", Claim::StateTests),
 ];
+
+/// For the printed list; the file of another crate must exist.
+fn by_whom(claim: &Claim) -> String {
+    match claim {
+        Claim::Run(_) => "run here".to_owned(),
+        Claim::BlockTests => "block tests".to_owned(),
+        Claim::StateTests => "state tests".to_owned(),
+        Claim::Elsewhere(file) => {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+            assert!(path.is_file(), "{file} does not exist");
+            format!("run by {file}")
+        }
+        Claim::Skip(reason) => format!("SKIPPED: {reason}"),
+    }
+}
 
 /// A case that is not run.
 #[derive(Debug)]
@@ -116,7 +131,7 @@ fn every_file_is_claimed_and_every_claim_meets_a_file() {
             match CLAIMS.iter().find(|(prefix, _)| inner.starts_with(prefix)) {
                 Some((prefix, claim)) => {
                     if met.insert(*prefix) {
-                        println!("{prefix:<40} {claim:?}");
+                        println!("{prefix:<40} {}", by_whom(claim));
                     }
                 }
                 None => unclaimed.push(name.clone()),
