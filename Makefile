@@ -10,7 +10,10 @@ HTTP_PORT    ?= 8545
 METRICS_PORT ?= 9001
 PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 
-.PHONY: run test build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
+# The published consensus tests, beside the project or where $PORTICO_FIXTURES says.
+FIXTURES     ?= $(or $(PORTICO_FIXTURES),../shared/fixtures)
+
+.PHONY: run test conformance build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -19,6 +22,11 @@ run: build sample
 ## Everything that must pass
 test: tools
 	cargo xtask check
+
+## All published consensus tests, in full (`make test` runs a selection); the smaller corpora are tests of portico-spec
+conformance: build
+	@etc/scripts/conformance.sh "$(PORTICO)" "$(FIXTURES)"
+	cargo test --workspace --test corpora --test engine --test malformed
 
 tools:
 	@etc/scripts/ensure-build-tools.sh
