@@ -1,12 +1,19 @@
 # Two commands for users: `make run` and `make test`. The rest is for those who work on the project.
 
 SAMPLE       ?= .run
+SECONDS      ?= 60
+FUZZ         ?=
+FUZZ_CORPUS  ?= $(or $(CARGO_TARGET_DIR),target)/fuzz-corpus
+FUZZ_KIB     ?= 4194304
 SAMPLE_BLOCKS ?= 400
 HTTP_PORT    ?= 8545
 METRICS_PORT ?= 9001
 PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 
-.PHONY: run test build tools sample crash bench mix schema clean-sample
+# The published consensus tests, beside the project or where $PORTICO_FIXTURES says.
+FIXTURES     ?= $(or $(PORTICO_FIXTURES),../shared/fixtures)
+
+.PHONY: run test conformance build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -15,6 +22,11 @@ run: build sample
 ## Everything that must pass
 test: tools
 	cargo xtask check
+
+## All published consensus tests, in full (`make test` runs a selection); the smaller corpora are tests of portico-spec
+conformance: build
+	@etc/scripts/conformance.sh "$(PORTICO)" "$(FIXTURES)"
+	cargo test --workspace --test corpora --test engine --test malformed
 
 tools:
 	@etc/scripts/ensure-build-tools.sh
@@ -30,6 +42,19 @@ sample: build
 ## 100 SIGKILLs during an import; a smaller number is in `make test`
 crash: tools
 	PORTICO_KILLS=100 cargo test --release -p portico --test crash -- --nocapture
+
+## Compare the stages with the naive way on random chains, for SECONDS
+differential: tools
+	PORTICO_DIFFERENTIAL_SECONDS=$(SECONDS) cargo test --workspace --test differential -- --nocapture
+
+## Run the fuzz targets (FUZZ="block header", or all) on the stable toolchain, each for SECONDS in FUZZ_KIB of memory
+fuzz: fuzz-seeds
+	@ulimit -v $(FUZZ_KIB) && $(or $(CARGO_TARGET_DIR),target)/debug/portico-fuzz run "$(FUZZ_CORPUS)" $(FUZZ) --seconds $(SECONDS) --seed "$$(date +%s)"
+
+## Write the corpus that `make fuzz` starts from; also for `cargo +nightly fuzz run TARGET $(FUZZ_CORPUS)/TARGET`
+fuzz-seeds: tools
+	cargo build --locked --workspace --bin portico-fuzz
+	$(or $(CARGO_TARGET_DIR),target)/debug/portico-fuzz seeds "$(FUZZ_CORPUS)"
 
 ## Measure the import of a generated chain of 20,000 blocks against bare libsecp256k1 and revm in memory
 bench: build

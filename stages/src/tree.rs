@@ -232,7 +232,7 @@ impl HeldBlocks {
         *self = Self { first: parent.saturating_add(1), blocks };
     }
 
-    fn from_number(&self, number: u64) -> &[BlockParts] {
+    fn at_and_behind(&self, number: u64) -> &[BlockParts] {
         let skipped = number.checked_sub(self.first).and_then(|skipped| usize::try_from(skipped).ok());
         skipped.and_then(|skipped| self.blocks.get(skipped..)).unwrap_or_default()
     }
@@ -241,7 +241,7 @@ impl HeldBlocks {
 impl BlockSource for HeldBlocks {
     fn headers(&mut self, parent: (u64, B256), limit: SourceLimit) -> Result<Vec<SourceHeader>, SourceError> {
         let limit = usize::try_from(limit.blocks).unwrap_or(usize::MAX);
-        let following = self.from_number(parent.0.saturating_add(1)).iter().take(limit);
+        let following = self.at_and_behind(parent.0.saturating_add(1)).iter().take(limit);
         Ok(following
             .map(|block| SourceHeader { hash: block.hash, header: block.header.clone(), vouched: false })
             .collect())
@@ -249,7 +249,7 @@ impl BlockSource for HeldBlocks {
 
     fn bodies(&mut self, blocks: &[(u64, B256)]) -> Result<Vec<SourceBody>, SourceError> {
         let bodies = blocks.iter().map(|(number, hash)| {
-            let block = self.from_number(*number).first().filter(|block| block.hash == *hash);
+            let block = self.at_and_behind(*number).first().filter(|block| block.hash == *hash);
             let block = block.ok_or_else(|| SourceError {
                 message: format!("the body of block {number} ({hash}) is not at hand"),
             })?;

@@ -8,6 +8,7 @@
 //! | seal | [`ethash::verify_seal`], [`clique::recover_block_signer`] | the header; of ethash, the cache of its epoch |
 //! | ommers | [`validate_ommers`] | the last seven ancestors |
 //! | body | [`validate_body`] | the header |
+//! | access list | [`validate_block_access_list`] | the header's hash and gas limit |
 //! | execution | [`validate_execution`] | what executing the block gave |
 //!
 //! Every rule is gated by the block's [`Fork`](portico_chainspec::Fork), from Frontier to Amsterdam. The fork follows
@@ -17,6 +18,7 @@
 //! What is *not* here: the validity of a transaction against the state (that is execution's), and the choice of the
 //! proof-of-work seals that are verified (the Headers stage's).
 
+mod block_access_list;
 mod body;
 pub mod clique;
 mod difficulty;
@@ -29,6 +31,7 @@ mod header;
 mod ommers;
 mod reward;
 
+pub use block_access_list::{BlockAccessListFault, validate_block_access_list};
 pub use body::{BodyView, RLP_BLOCK_SIZE_MAX, validate_body};
 pub use difficulty::{DifficultyInput, DifficultyRule, block_difficulty, next_difficulty, total_difficulty};
 pub use engine::Engine;

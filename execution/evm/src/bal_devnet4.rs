@@ -41,7 +41,7 @@ use revm::{
 };
 
 use crate::instructions::{self, BlockDatabase};
-pub(crate) use handler::{RoomLeft, TransactionHandler, check_room};
+pub(crate) use handler::{RoomLeft, SYSTEM_CALL_GAS, TransactionHandler, check_room};
 use state_gas::{Credits, keep_credits};
 
 /// Bytes of state that are charged for a new account, a new slot, and a delegation (EIP-8037).

@@ -425,13 +425,27 @@ where
                 refuse_collision(&mut environment, self.executor.evm_mut().db_mut());
                 self.executor.execute_transaction_without_commit((environment, recovered))
             }
-            AmsterdamRules::BalDevnet4 => self.execute_for_bal_devnet4(environment, transaction),
+            // The older rules see to collisions themselves.
+            AmsterdamRules::BalDevnet4 => self.execute_under_bal_devnet4(environment, transaction),
         };
         executed.map_err(|error| ExecutionError::new(error, Some(tx_index)))
     }
 
+    fn commit(&mut self, transaction: &Transaction, sender: Address, result: TxOutcome) {
+        let regular_gas_before = self.executor.block_regular_gas_used;
+        self.executor.commit_transaction(result);
+        if self.executor.evm.rules() == AmsterdamRules::BalDevnet4 {
+            self.executor.block_regular_gas_used = regular_gas_before + self.executor.evm.regular_gas_used();
+        }
+        let database = self.executor.evm_mut().db_mut();
+        database.record_trace(sender, true, false);
+        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
+            database.record_trace(to, false, true);
+        }
+    }
+
     /// As the executor does it, with the older rules for what fits a block.
-    fn execute_for_bal_devnet4(
+    fn execute_under_bal_devnet4(
         &mut self,
         environment: TxEnv,
         transaction: &Transaction,
@@ -449,19 +463,6 @@ where
             .map_err(|error| BlockExecutionError::evm(error, *transaction.tx_hash()))?;
         let blob_gas_used = alloy_consensus::Transaction::blob_gas_used(transaction).unwrap_or_default();
         Ok(EthTxResult { result, blob_gas_used, tx_type: transaction.tx_type() })
-    }
-
-    fn commit(&mut self, transaction: &Transaction, sender: Address, result: TxOutcome) {
-        let regular_gas_before = self.executor.block_regular_gas_used;
-        self.executor.commit_transaction(result);
-        if self.executor.evm.rules() == AmsterdamRules::BalDevnet4 {
-            self.executor.block_regular_gas_used = regular_gas_before + self.executor.evm.regular_gas_used();
-        }
-        let database = self.executor.evm_mut().db_mut();
-        database.record_trace(sender, true, false);
-        if let Some(to) = alloy_consensus::Transaction::to(transaction) {
-            database.record_trace(to, false, true);
-        }
     }
 
     fn finish(mut self) -> Result<(D, BlockOutcome), ExecutionError> {

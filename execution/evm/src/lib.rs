@@ -32,7 +32,6 @@ pub use block::{
     Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, Traced, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
-pub use block_evm::BlockEvm;
 pub use call::{CallError, CallOutcome, call, inspect_call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};

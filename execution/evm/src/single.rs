@@ -2,7 +2,6 @@
 
 use alloy_consensus::Header;
 use alloy_evm::Evm;
-use portico_chainspec::AmsterdamRules;
 use revm::{DatabaseCommit, context::TxEnv, context::result::EVMError, inspector::NoOpInspector};
 
 use crate::{
@@ -20,10 +19,7 @@ pub fn execute_single<R: StateReader>(
     header: &Header,
     mut transaction: TxEnv,
 ) -> Result<CallOutcome, CallError> {
-    if rules.amsterdam_rules() == AmsterdamRules::Final {
-        // The older rules see to that themselves.
-        refuse_collision(&mut transaction, overlay);
-    }
+    refuse_collision(&mut transaction, overlay);
     let environment = block_environment(rules, header, header.beneficiary);
     let mut evm = recording_evm(&mut *overlay, environment, rules, NoOpInspector);
     let result = match evm.transact(transaction) {

@@ -69,13 +69,28 @@ impl SpecError {
     }
 }
 
-/// Characters of a text from a fixture that reports repeat.
-const CLIP: usize = 2000;
+/// Bytes that reports repeat of the beginning, and of the end, of a text from a fixture.
+const CLIP: usize = 1000;
 
-/// The text, or its beginning and how much of it there is.
+/// The text; of a long one beginning and end, and how much there is between them.
 pub(crate) fn clip(text: &str) -> String {
-    match text.char_indices().nth(CLIP) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+    if text.len() <= 2 * CLIP {
+        return text.to_owned();
+    }
+    let head = &text[..text.floor_char_boundary(CLIP)];
+    let tail = &text[text.ceil_char_boundary(text.len() - CLIP)..];
+    format!("{head} … {} bytes … {tail}", text.len() - head.len() - tail.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clip;
+
+    #[test]
+    fn long_texts_keep_both_ends() {
+        assert_eq!(clip("short"), "short");
+        let clipped = clip(&format!("begin {} end", "é".repeat(5000)));
+        assert!(clipped.starts_with("begin é") && clipped.ends_with("é end"), "{clipped}");
+        assert!(clipped.contains(" bytes … ") && clipped.len() < 2100, "{clipped}");
     }
 }

@@ -224,7 +224,6 @@ fn consensus_names(error: &ConsensusError) -> Names {
             &["TYPE_3_TX_BLOB_COUNT_EXCEEDED", "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED"]
         }
         E::TransactionGasLimitTooHigh { .. } => &["GAS_LIMIT_EXCEEDS_MAXIMUM"],
-        E::BlockAccessListTooLong { .. } => &["BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED"],
         E::GasUsed { .. } => &["INVALID_GAS_USED", "InvalidGasUsed", "GAS_USED_OVERFLOW"],
         E::ReceiptsRoot { .. } => {
             &["INVALID_RECEIPTS_ROOT", "InvalidReceiptsStateRoot", "InvalidStateRoot", "INVALID_STATE_ROOT"]
@@ -238,6 +237,9 @@ fn consensus_names(error: &ConsensusError) -> Names {
             "INVALID_BAL_MISSING_ACCOUNT",
             "BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED",
         ],
+        E::BlockAccessListTooLong { .. } => {
+            &["BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED", "INVALID_BLOCK_ACCESS_LIST"]
+        }
         E::OutcomeMissing { .. } => &[],
     }
 }

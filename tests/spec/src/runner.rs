@@ -22,7 +22,7 @@ use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecEr
 /// Cases that wait for a worker.
 const CASES_WAITING: usize = 512;
 /// Size of the files that they are in, in bytes; the file that is being read comes on top.
-const BYTES_WAITING_MAX: usize = 512 << 20;
+const BYTES_WAITING_MAX: usize = 96 << 20;
 /// Longest name of a case. Real ones have a few hundred bytes.
 const CASE_NAME_BYTES_MAX: usize = 16 << 10;
 
@@ -166,6 +166,12 @@ fn read_cases(
             }
         };
         let (file, cases) = file;
+        let Some(cases) = cases else {
+            let path = file.path.display().to_string();
+            let case = CaseId { name: "", file: &file.name, path: &path, fork: "other" };
+            report.add(case, Outcome::Skipped("a list, not cases by name: another kind of test"));
+            return ControlFlow::Continue(());
+        };
         let space = room.take(file.text.len());
         let file = Arc::new(file);
         let seen = Arc::new(AtomicU64::new(0));
@@ -223,13 +229,17 @@ impl Drop for Space {
     }
 }
 
-/// The cases of a file: an object of cases, by name. Gives where each lies in the text.
-fn cut(file: &FixtureFile) -> Result<Vec<(String, Range<usize>)>, SpecError> {
+/// Names, and where their cases lie.
+type Located = Vec<(String, Range<usize>)>;
+
+/// The cases of a file: an object of cases, by name. Gives where each lies in the text; `None` for a list.
+fn cut(file: &FixtureFile) -> Result<Option<Located>, SpecError> {
     let malformed = |error: serde_json::Error| SpecError::malformed(&file.name, &error);
     let base = file.text.as_ptr() as usize;
     let mut json = serde_json::Deserializer::from_str(&file.text);
     let entries = json.deserialize_any(Entries).map_err(malformed)?;
     json.end().map_err(malformed)?;
+    let Some(entries) = entries else { return Ok(None) };
     if let Some((name, _)) = entries.iter().find(|(name, _)| name.len() > CASE_NAME_BYTES_MAX) {
         let reason = format!("a case's name of {} bytes, more than {CASE_NAME_BYTES_MAX}", name.len());
         return Err(SpecError::Malformed { name: file.name.clone(), reason });
@@ -238,14 +248,14 @@ fn cut(file: &FixtureFile) -> Result<Vec<(String, Range<usize>)>, SpecError> {
         let start = raw.get().as_ptr() as usize - base;
         (name, start..start + raw.get().len())
     });
-    Ok(located.collect())
+    Ok(Some(located.collect()))
 }
 
 /// Reads an object's entries without looking into them.
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(String, &'de RawValue)>;
+    type Value = Option<Vec<(String, &'de RawValue)>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object of cases by name")
@@ -254,7 +264,7 @@ impl<'de> Visitor<'de> for Entries {
     /// Some files of other kinds of tests are lists: no cases.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Vec::new())
+        Ok(None)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -262,6 +272,6 @@ impl<'de> Visitor<'de> for Entries {
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
-        Ok(entries)
+        Ok(Some(entries))
     }
 }

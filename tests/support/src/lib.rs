@@ -34,6 +34,9 @@ pub fn fixture(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Where files lie in memory on most systems.
+const MEMORY_FOLDER: &str = "/dev/shm";
+
 /// A database in a temporary folder, with its chain.
 #[derive(Debug)]
 pub struct TestNode {
@@ -49,8 +52,16 @@ pub struct TestNode {
 impl TestNode {
     /// An empty database for the chain of a genesis file, or of a built-in name.
     pub fn new(chain: &str) -> Result<Self> {
+        Self::in_folder(chain, tempfile::tempdir()?)
+    }
+
+    /// As [`Self::new`], in memory where the system has a place for that: for tests that make many.
+    pub fn in_memory(chain: &str) -> Result<Self> {
+        Self::in_folder(chain, tempfile::tempdir_in(MEMORY_FOLDER).or_else(|_| tempfile::tempdir())?)
+    }
+
+    fn in_folder(chain: &str, folder: TempDir) -> Result<Self> {
         let spec = ChainSpec::load(chain)?;
-        let folder = tempfile::tempdir()?;
         let settings = DatabaseSettings {
             sync_mode: SyncMode::Bulk,
             growth_step: 1 << 20,

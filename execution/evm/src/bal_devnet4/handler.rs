@@ -33,9 +33,12 @@ use revm::{
 
 use super::{Credits, burn_log};
 use crate::{
-    block_evm::Inner,
+    block_evm::MainnetEvm,
     instructions::{BlockDatabase, COLLISION_CODE},
 };
+
+/// Gas of a system call: all of it regular.
+pub(crate) const SYSTEM_CALL_GAS: u64 = 30_000_000;
 
 /// Runs one transaction.
 pub(crate) struct TransactionHandler<D, I> {
@@ -104,7 +107,7 @@ pub(crate) fn check_room(tx: &TxEnv, config: &CfgEnv, left: RoomLeft) -> Result<
 }
 
 impl<D: Database + BlockDatabase, I> Handler for TransactionHandler<D, I> {
-    type Evm = Inner<D, I>;
+    type Evm = MainnetEvm<D, I>;
     type Error = EVMError<D::Error>;
     type HaltReason = HaltReason;
 
@@ -219,10 +222,10 @@ impl<D: Database + BlockDatabase, I> TransactionHandler<D, I> {
     /// The loop over frames, as the interpreter has it, with the settlement of state gas of that time.
     fn run_frames(
         &mut self,
-        evm: &mut Inner<D, I>,
+        evm: &mut MainnetEvm<D, I>,
         mut first: FrameInit,
-        init: impl Fn(&mut Inner<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
-        run: impl Fn(&mut Inner<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
+        init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
+        run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
     ) -> Result<FrameResult, EVMError<D::Error>> {
         let collision_gas = prepare_creation(evm, &mut first);
         let result = match init(evm, first)? {
@@ -241,9 +244,9 @@ impl<D: Database + BlockDatabase, I> TransactionHandler<D, I> {
 
     fn run_inner_frames(
         &mut self,
-        evm: &mut Inner<D, I>,
-        init: impl Fn(&mut Inner<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
-        run: impl Fn(&mut Inner<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
+        evm: &mut MainnetEvm<D, I>,
+        init: impl Fn(&mut MainnetEvm<D, I>, FrameInit) -> Result<Option<FrameResult>, FrameError<D>>,
+        run: impl Fn(&mut MainnetEvm<D, I>) -> Result<FrameInitOrResult<Frame>, FrameError<D>>,
     ) -> Result<FrameResult, FrameError<D>> {
         // Of the frames that wait for a callee.
         let mut waiting: Vec<Credits> = Vec::new();
@@ -285,7 +288,7 @@ impl<D: Database + BlockDatabase, I> TransactionHandler<D, I> {
 /// Sees to it that a contract is not created where there is storage (EIP-7610). Tells the frame's gas, and whether
 /// there is, for a creation.
 fn prepare_creation<D: Database + BlockDatabase, I>(
-    evm: &mut Inner<D, I>,
+    evm: &mut MainnetEvm<D, I>,
     first: &mut FrameInit,
 ) -> Option<(u64, bool)> {
     let FrameInput::Create(inputs) = &mut first.frame_input else { return None };

@@ -60,8 +60,10 @@ impl<'a> HistoryChunk<'a> {
         let count = reader.count(2, "chunk count")?;
         let mut block = 0u64;
         let mut entries = Vec::with_capacity(count);
-        for _ in 0..count {
-            block = block.wrapping_add(reader.varint("chunk block")?);
+        for position in 0..count {
+            let step = reader.varint("chunk block")?;
+            let next = block.checked_add(step).filter(|next| position == 0 || *next > block);
+            block = next.ok_or(DecodeError::Malformed { what: "order of blocks in a chunk" })?;
             entries.push((block, &[][..]));
         }
         let lengths = reader.take(count, "chunk lengths")?;
@@ -192,6 +194,20 @@ mod tests {
         assert_eq!(chunk.value_after(5).unwrap(), Some(&b"b"[..]));
         assert_eq!(chunk.value_after(8).unwrap(), Some(&b"b"[..]));
         assert_eq!(chunk.value_after(9).unwrap(), None);
+    }
+
+    #[test]
+    fn a_chunk_whose_blocks_do_not_rise_is_malformed() {
+        let twice = [2, 5, 0, 1, 1, b'a', b'b'];
+        let mut beyond = vec![2, 5];
+        put_varint(&mut beyond, u64::MAX);
+        beyond.extend([1, 1, b'a', b'b']);
+        for bytes in [&twice[..], &beyond] {
+            let chunk = HistoryChunk::new(bytes);
+            let expected = DecodeError::Malformed { what: "order of blocks in a chunk" };
+            assert_eq!(chunk.entries(), Err(expected.clone()));
+            assert_eq!(HistoryChunkBuilder::reopen(chunk).unwrap_err(), expected);
+        }
     }
 
     proptest! {

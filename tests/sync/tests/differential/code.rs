@@ -285,7 +285,7 @@ impl Code<'_> {
 
     fn create(&mut self, random: &mut Random, depth: u64) {
         let init_code = random_init_code(random, self.pool, depth);
-        self.into_memory(&init_code);
+        self.put_in_memory(&init_code);
         let value = random.pick(&[0, 0, 1, 7]);
         let is_salted = random.percent(60);
         if is_salted {
@@ -314,7 +314,7 @@ impl Code<'_> {
         }
     }
 
-    fn into_memory(&mut self, bytes: &[u8]) {
+    fn put_in_memory(&mut self, bytes: &[u8]) {
         for (index, chunk) in bytes.chunks(32).enumerate() {
             let mut word = [0; 32];
             word[..chunk.len()].copy_from_slice(chunk);
@@ -325,7 +325,7 @@ impl Code<'_> {
     }
 
     fn returns(&mut self, bytes: &[u8]) {
-        self.into_memory(bytes);
+        self.put_in_memory(bytes);
         self.push_number(bytes.len() as u64);
         self.push_number(0);
         self.ops(&[op::RETURN]);

@@ -9,7 +9,7 @@
 //! ```
 //! A failure prints how to run its case again, made as small as it still fails. Environment:
 //!
-//! - `PORTICO_DIFFERENTIAL_SECONDS`: for how long new cases are tried (`make differential`);
+//! - `PORTICO_DIFFERENTIAL_SECONDS`: for how long new cases are tried (`make differential SECONDS=600`);
 //! - `PORTICO_DIFFERENTIAL_SEED`: the first seed, or with `PORTICO_DIFFERENTIAL_BLOCKS` and
 //!   `PORTICO_DIFFERENTIAL_TRANSACTIONS` the one case.
 
@@ -22,11 +22,13 @@ mod staged;
 mod transactions;
 
 use std::{
+    collections::BTreeMap,
     ops::AddAssign,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
+use portico_chainspec::Fork;
 use portico_stages::{Inserted, StageError, StageSettings};
 use portico_test_support::assert_same_tables;
 
@@ -58,9 +60,33 @@ struct Count {
     chains: u64,
     blocks: u64,
     transactions: u64,
+    /// Transactions that did not revert or fail.
+    successes: u64,
     reorganisations: u64,
     unwinds: u64,
+    /// Bad blocks that were refused.
     refused: u64,
+    /// Blocks by fork.
+    forks: BTreeMap<Fork, u64>,
+}
+
+impl Count {
+    fn of(naive: &NaiveTree) -> Self {
+        let grown = &naive.blocks[1..];
+        let receipts = || grown.iter().flat_map(|block| &block.receipts);
+        let mut forks = BTreeMap::new();
+        for block in grown {
+            *forks.entry(block.fork).or_default() += 1;
+        }
+        Self {
+            chains: 1,
+            blocks: grown.len() as u64,
+            transactions: receipts().count() as u64,
+            successes: receipts().filter(|receipt| receipt.success).count() as u64,
+            forks,
+            ..Self::default()
+        }
+    }
 }
 
 impl AddAssign for Count {
@@ -68,9 +94,13 @@ impl AddAssign for Count {
         self.chains += other.chains;
         self.blocks += other.blocks;
         self.transactions += other.transactions;
+        self.successes += other.successes;
         self.reorganisations += other.reorganisations;
         self.unwinds += other.unwinds;
         self.refused += other.refused;
+        for (fork, blocks) in other.forks {
+            *self.forks.entry(fork).or_default() += blocks;
+        }
     }
 }
 
@@ -97,12 +127,16 @@ fn the_stages_do_what_the_naive_way_does() {
                 let Extent { blocks, transactions } = reduce(seed);
                 panic!(
                     "the case fails that PORTICO_DIFFERENTIAL_SEED={seed} PORTICO_DIFFERENTIAL_BLOCKS={blocks} \
-                     PORTICO_DIFFERENTIAL_TRANSACTIONS={transactions} make differential runs; before it {total:?}"
+                     PORTICO_DIFFERENTIAL_TRANSACTIONS={transactions} runs alone; compared before it: {total:?}"
                 );
             }
         }
     }
     println!("compared: {total:?}");
+    assert!(
+        end.is_some() || total.successes > total.transactions / 4,
+        "most of it does something: {total:?}"
+    );
 }
 
 /// The fewest blocks with which the case fails, and then the fewest transactions a block.
@@ -124,12 +158,7 @@ fn run(seed: u64, extent: Extent) -> Count {
         let parent = random_parent(&naive, &mut Random::new(seed, "parent", index));
         naive.grow(parent, seed, extent.transactions);
     }
-    let mut count = Count {
-        chains: 1,
-        blocks: extent.blocks,
-        transactions: naive.blocks.iter().map(|block| block.parts.transactions.len() as u64).sum(),
-        ..Count::default()
-    };
+    let mut count = Count::of(&naive);
     let (one_by_one, tip) = insert_one_by_one(&genesis, &naive, seed, &mut count);
     let whole = Staged::new(&genesis, StageSettings::default());
     let head = whole.tree().extend(blocks_to(&naive, tip)).unwrap();

@@ -35,6 +35,7 @@ pub(crate) struct NaiveBlock {
     pub(crate) parent: usize,
     pub(crate) total_difficulty: U256,
     pub(crate) merged: bool,
+    pub(crate) fork: Fork,
     pub(crate) state: Rc<MemoryState>,
     pub(crate) senders: Vec<Address>,
     pub(crate) receipts: Vec<Receipt>,
@@ -82,6 +83,7 @@ impl NaiveTree {
         let genesis = NaiveBlock {
             total_difficulty: header.difficulty,
             merged: false,
+            fork: Fork::Frontier,
             parent: 0,
             state: Rc::new(state),
             senders: Vec::new(),
@@ -280,6 +282,7 @@ impl NaiveTree {
         NaiveBlock {
             total_difficulty: total_difficulty(above.total_difficulty, header.difficulty).unwrap(),
             merged: draft.context.merged,
+            fork: rules.fork(),
             parent,
             state: Rc::new(state),
             senders: chosen.senders,

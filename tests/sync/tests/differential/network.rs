@@ -100,7 +100,9 @@ fn signer(index: u8) -> Signer {
 
 /// Gives the `config` section, and whether the genesis block counts as merged.
 fn random_config(random: &mut Random) -> (Map<String, Value>, bool) {
-    let first = random.below(FORKS.len() as u64 + 1) as usize;
+    // The oldest forks are the most different ones.
+    let first =
+        if random.percent(25) { random.below(4) } else { random.below(FORKS.len() as u64 + 1) } as usize;
     let mut config = Map::new();
     config.insert("chainId".into(), json!(CHAIN_ID));
     let mut blocks = 0;

@@ -23,7 +23,7 @@ pub(crate) struct Staged {
 
 impl Staged {
     pub(crate) fn new(genesis: &Path, settings: StageSettings) -> Self {
-        let mut node = TestNode::new(&genesis.to_string_lossy()).unwrap();
+        let mut node = TestNode::in_memory(&genesis.to_string_lossy()).unwrap();
         node.settings = StageSettings { verify_pow: Some(VerifyPow::None), ..settings };
         let staged = Self { node, stop: StopSignal::default() };
         let context = StageContext {

@@ -1,0 +1,74 @@
+//! `portico evm blocktest` and `statetest` from outside: exit codes, the JSON report, the hint for running one case again.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use portico_chainspec::ChainSpec;
+use serde_json::{Value, json};
+
+/// A case that holds just the genesis block, and one that expects another head.
+fn fixture(folder: &Path) -> String {
+    let genesis =
+        json!({ "config": { "chainId": 1 }, "alloc": {}, "difficulty": "0x20000", "gasLimit": "0x1388" });
+    let spec = ChainSpec::from_genesis_json(genesis.to_string().as_bytes()).expect("a genesis file");
+    let mut good = json!({
+        "network": "Frontier", "pre": {}, "blocks": [], "lastblockhash": spec.genesis_hash(),
+        "genesisBlockHeader": { "difficulty": "0x20000", "gasLimit": "0x1388" },
+    });
+    let first = good.clone();
+    good["lastblockhash"] = json!(format!("0x{}", "11".repeat(32)));
+    let path = folder.join("cases of a user's.json");
+    let cases = json!({ "good": first, "bad 'quoted' $HOME": good });
+    std::fs::write(&path, cases.to_string()).expect("a file");
+    path.display().to_string()
+}
+
+fn portico(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portico")).args(arguments).output().expect("portico runs")
+}
+
+#[test]
+fn exit_codes_tell_agreement() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fixture(folder.path());
+    let good = portico(&["evm", "blocktest", &path, "--filter", "good"]);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let all = portico(&["evm", "blocktest", &path]);
+    assert_eq!(all.status.code(), Some(1), "{all:?}");
+    assert!(String::from_utf8_lossy(&all.stderr).contains("1 of 2 cases failed"), "{all:?}");
+    let none = portico(&["evm", "blocktest", &path, "--filter", "no such case"]);
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+    let other = portico(&["evm", "statetest", &path]);
+    assert_eq!(other.status.code(), Some(1), "no state test among them: {other:?}");
+    std::fs::write(folder.path().join("broken.json"), "{").expect("a file");
+    let broken = portico(&["evm", "blocktest", &folder.path().display().to_string(), "--filter", "good"]);
+    assert_eq!(broken.status.code(), Some(1), "{broken:?}");
+    assert!(String::from_utf8_lossy(&broken.stdout).contains("broken.json"), "{broken:?}");
+}
+
+#[test]
+fn the_json_report_has_counts_and_failures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fixture(folder.path());
+    let output = portico(&["evm", "blocktest", &path, "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["forks"]["Frontier"], json!({ "run": 2, "passed": 1, "failed": 1, "skipped": 0 }));
+    assert_eq!(report["failures"][0]["what"], "head");
+    assert_eq!(report["failures"][0]["name"], "bad 'quoted' $HOME");
+}
+
+#[test]
+fn the_hint_runs_the_failed_case_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fixture(folder.path());
+    let output = portico(&["evm", "blocktest", &path]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let hint = text.lines().find_map(|line| line.trim().strip_prefix("rerun")).expect("a hint").trim();
+    let command = format!("{} evm blocktest --json {hint}", env!("CARGO_BIN_EXE_portico"));
+    let again = Command::new("sh").arg("-c").arg(command).output().expect("a shell");
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let report: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!((&report["forks"]["Frontier"]["run"], &report["filtered"]), (&json!(1), &json!(1)));
+}
