@@ -90,7 +90,7 @@ impl<'a> BlockTree<'a> {
         let merged = self.check_side_block(&txn, &side)?;
         drop(txn);
         if merged || side.branch.wins() {
-            self.change_over(side)?;
+            self.change_over(side, merged)?;
             return Ok(Inserted::Head);
         }
         let txn = self.config.database.begin_rw()?;
@@ -131,11 +131,15 @@ impl<'a> BlockTree<'a> {
         Ok(context.merged)
     }
 
-    fn change_over(&mut self, side: SideBranch) -> Result<(), StageError> {
+    /// After the merge a bad block leaves the head where it is: which of the blocks before it is one is not ours to say.
+    fn change_over(&mut self, side: SideBranch, merged: bool) -> Result<(), StageError> {
         let SideBranch { branch, blocks } = side;
         let hashes: Vec<(u64, B256)> = blocks.iter().map(|block| (block.header.number, block.hash)).collect();
         self.source.borrow_mut().hold_behind(branch.ancestor, blocks);
-        let result = branch.change_over(&mut self.pipeline);
+        let result = match merged {
+            true => self.pipeline.reorganize(branch.ancestor, branch.tip()),
+            false => branch.change_over(&mut self.pipeline),
+        };
         if let Err(StageError::InvalidBlock { number, .. }) = &result {
             // What builds on a bad block is not tried again.
             let txn = self.config.database.begin_rw()?;

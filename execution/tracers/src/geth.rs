@@ -43,6 +43,18 @@ impl GethTracer {
             error => TracerError::Failed(error.to_string()),
         })?;
         inspector.fuse().map_err(|error| TracerError::Failed(error.to_string()))?;
-        Ok(trace)
+        Ok(without_empty_fields(trace))
     }
+}
+
+/// The struct logger leaves out a refund of 0, and return data and memory that are empty.
+fn without_empty_fields(mut trace: GethTrace) -> GethTrace {
+    if let GethTrace::Default(frame) = &mut trace {
+        for log in &mut frame.struct_logs {
+            log.refund_counter = log.refund_counter.filter(|refund| *refund != 0);
+            log.return_data = log.return_data.take().filter(|data| !data.is_empty());
+            log.memory = log.memory.take().filter(|memory| !memory.is_empty());
+        }
+    }
+    trace
 }

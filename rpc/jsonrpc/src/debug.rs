@@ -12,8 +12,9 @@ use jsonrpsee::{
     proc_macros::rpc,
 };
 use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
+use serde::Deserialize;
 
-use crate::{Workers, workers::Cost};
+use crate::{Workers, error::with_general_code, workers::Cost};
 
 /// Traces of transactions, blocks and calls, and raw data. A tracer is chosen by name or given as a script; without
 /// one the answer lists every instruction.
@@ -74,7 +75,20 @@ pub trait DebugApi {
 
     /// A transaction as blocks hold it; empty when it is unknown.
     #[method(name = "getRawTransaction")]
-    async fn get_raw_transaction(&self, hash: B256) -> RpcResult<Bytes>;
+    async fn get_raw_transaction(&self, hash: HashArgument) -> RpcResult<Bytes>;
+}
+
+/// A hash, which must begin with `0x`.
+#[derive(Debug, Clone, Copy)]
+pub struct HashArgument(B256);
+
+impl<'de> Deserialize<'de> for HashArgument {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let error = || serde::de::Error::custom(format!("{text:?} is not a hash: 0x and 64 digits"));
+        let digits = text.strip_prefix("0x").ok_or_else(error)?;
+        digits.parse().map(Self).map_err(|_| error())
+    }
 }
 
 #[derive(Debug)]
@@ -97,7 +111,7 @@ impl Debug {
             let block_number = snapshot.require(block)?;
             Ok(results(snapshot.geth_block_traces(block_number, options.unwrap_or_default())?))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }
 
     async fn read<T: Send + 'static>(
@@ -105,7 +119,8 @@ impl Debug {
         block: BlockId,
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.workers.read(Cost::Light, move |snapshot| answer(snapshot, snapshot.require(block)?)).await
+        let answer = move |snapshot: &Snapshot<'_>| answer(snapshot, snapshot.require(block)?);
+        self.workers.read(Cost::Light, answer).await.map_err(with_general_code)
     }
 }
 
@@ -135,7 +150,7 @@ impl DebugApiServer for Debug {
         let answer = move |snapshot: &Snapshot<'_>| {
             snapshot.geth_transaction_trace(&hash, options.unwrap_or_default())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }
 
     async fn trace_block_by_number(
@@ -162,7 +177,7 @@ impl DebugApiServer for Debug {
         let answer = move |snapshot: &Snapshot<'_>| {
             Ok(results(snapshot.geth_raw_block_traces(&rlp, options.unwrap_or_default())?))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }
 
     async fn trace_call(
@@ -178,7 +193,7 @@ impl DebugApiServer for Debug {
             let block_number = snapshot.require(block.unwrap_or_default())?;
             snapshot.geth_call_trace(request, block_number, overrides, options.tracing_options)
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }
 
     async fn get_raw_header(&self, block: BlockId) -> RpcResult<Bytes> {
@@ -206,9 +221,9 @@ impl DebugApiServer for Debug {
         .await
     }
 
-    async fn get_raw_transaction(&self, hash: B256) -> RpcResult<Bytes> {
+    async fn get_raw_transaction(&self, hash: HashArgument) -> RpcResult<Bytes> {
         let answer = move |snapshot: &Snapshot<'_>| {
-            let found = snapshot.transaction(&hash)?;
+            let found = snapshot.transaction(&hash.0)?;
             Ok(found.map_or_else(Bytes::new, |found| found.transaction.encoded_2718().into()))
         };
         self.workers.read(Cost::Light, answer).await

@@ -43,6 +43,14 @@ const REVERTED: i32 = 3;
 /// EIP-4444: history that is not kept.
 const PRUNED: i32 = 4444;
 
+/// go-ethereum's debug methods have the general code for what does not exist.
+pub(crate) fn with_general_code(error: ErrorObjectOwned) -> ErrorObjectOwned {
+    match error.code() {
+        NOT_FOUND => ErrorObject::owned(INVALID_INPUT, error.message().to_owned(), None::<()>),
+        _ => error,
+    }
+}
+
 impl From<MethodError> for ErrorObjectOwned {
     fn from(error: MethodError) -> Self {
         let code = code(&error);
@@ -78,7 +86,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,
         QueryError::Tracer(TracerError::Read(_)) => INTERNAL,
         QueryError::TagUnknown { .. } => UNKNOWN_BLOCK,
-        QueryError::NotCanonical { .. } => INVALID_INPUT,
+        QueryError::NotCanonical { .. } | QueryError::GenesisNotTraceable => INVALID_INPUT,
         QueryError::Halted { .. } | QueryError::Call(CallError::Invalid(_)) => INVALID_INPUT,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } => UNAVAILABLE,

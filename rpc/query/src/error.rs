@@ -141,6 +141,9 @@ pub enum QueryError {
     /// There is no such transaction up to the head.
     #[error("transaction {0} not found")]
     TransactionNotFound(B256),
+    /// Genesis was not executed.
+    #[error("genesis is not traceable")]
+    GenesisNotTraceable,
     /// A tracer gave nothing.
     #[error(transparent)]
     Tracer(#[from] TracerError),

@@ -68,7 +68,7 @@ impl Snapshot<'_> {
         options: GethDebugTracingOptions,
     ) -> Result<Vec<TransactionTrace>, QueryError> {
         let inspector = GethTracer::inspector(options, self.budget())?;
-        let Some(mut overlay) = self.overlay_below(block)? else { return Ok(Vec::new()) };
+        let mut overlay = self.overlay_below(block)?.ok_or(QueryError::GenesisNotTraceable)?;
         self.replay(&mut overlay, block, wanted, inspector, |tx_index, traced| {
             let transaction_hash = *block.parts.transactions[tx_index as usize].tx_hash();
             let context = TransactionContext {

@@ -37,7 +37,7 @@ impl Default for ServerSettings {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8545)),
             websocket: true,
             graphql: false,
-            namespaces: Namespace::ALL.to_vec(),
+            namespaces: vec![Namespace::Eth, Namespace::Net, Namespace::Web3],
             connections_max: 500,
             request_bytes_max: 5 << 20,
             response_bytes_max: 160 << 20,
