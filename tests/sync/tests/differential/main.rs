@@ -196,8 +196,10 @@ fn insert_one_by_one(
             assert!(
                 matches!(result, Err(StageError::InvalidBlock { number, .. }) if number == block.number())
             );
-            if block.parent != head && naive.blocks[block.parent].outweighs(&naive.blocks[head]) {
-                // What is good of a bad branch wins where it would have won by itself.
+            let parent = &naive.blocks[block.parent];
+            if block.parent != head && !block.merged && parent.outweighs(&naive.blocks[head]) {
+                // What is good of a bad branch wins where it would have won by itself. After the merge nobody has
+                // asked for it.
                 head = block.parent;
             }
             let known = &naive.blocks[head];
