@@ -1,7 +1,11 @@
 //! Running block tests: every block goes through all stages of a real database.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{B256, keccak256};
 use portico_chain::{BlockParts, read_block, read_header};
 use portico_consensus::ethash::{LightCaches, VerifyPow};
@@ -192,6 +196,19 @@ fn difference(
     Box::new(Difference::new(what, expected, got))
 }
 
+/// Gas for which a transaction can have some 230 MiB of interpreter memory. Some older tests have enough for 1.6 GiB.
+const HEAVY_GAS: u64 = 100_000_000_000;
+
+/// Held by the one worker that executes a transaction of so much gas, so that the workers' memory does not add up.
+static HEAVY: Mutex<()> = Mutex::new(());
+
+/// Waits until no other worker executes something heavy, if these blocks are.
+fn alone(blocks: &[BlockParts]) -> Option<MutexGuard<'static, ()>> {
+    let mut transactions = blocks.iter().flat_map(|block| &block.transactions);
+    let is_heavy = transactions.any(|transaction| transaction.gas_limit() > HEAVY_GAS);
+    is_heavy.then(|| HEAVY.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// One case at work.
 struct CaseRun<'a> {
     tree: BlockTree<'a>,
@@ -237,6 +254,7 @@ impl CaseRun<'_> {
     fn extend(&mut self, batch: &mut Vec<BlockParts>) -> Checked {
         let Some(last) = batch.last() else { return Ok(()) };
         let (number, hash) = (last.header.number, last.hash);
+        let _alone = alone(batch);
         let result = self.tree.extend(std::mem::take(batch));
         let head = result.map_err(|error| difference("a valid block", "accepted", error))?;
         if head != number {
@@ -246,6 +264,7 @@ impl CaseRun<'_> {
     }
 
     fn valid(&mut self, what: String, block: BlockParts) -> Checked {
+        let _alone = alone(std::slice::from_ref(&block));
         match self.tree.insert(block) {
             Ok(_) => Ok(()),
             Err(error) => Err(difference(what, "accepted", error)),
@@ -253,6 +272,7 @@ impl CaseRun<'_> {
     }
 
     fn invalid(&mut self, what: String, exception: String, block: BlockParts) -> Checked {
+        let _alone = alone(std::slice::from_ref(&block));
         match self.tree.insert(block) {
             Err(error @ (StageError::InvalidBlock { .. } | StageError::UnknownParent { .. })) => {
                 self.refused(exception, &Refusal::Stage(error));
@@ -340,6 +360,7 @@ fn check_unwind(database: &Database, genesis: &[TableDigest], tree: &mut BlockTr
     all_stages_at_genesis(database)?;
     same_tables("after unwinding to genesis", genesis, &digests(database)?, &["StageCheckpoints"])?;
     if !blocks.is_empty() {
+        let _alone = alone(&blocks);
         tree.extend(blocks).map_err(stage("going forward again"))?;
     }
     same_tables("after going forward again", &before, &digests(database)?, &[])
