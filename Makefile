@@ -27,6 +27,7 @@ test: tools
 conformance: build
 	@etc/scripts/conformance.sh "$(PORTICO)" "$(FIXTURES)"
 	cargo test --workspace --test corpora --test engine --test malformed
+	cargo test --workspace --test t8n -- --ignored
 
 tools:
 	@etc/scripts/ensure-build-tools.sh

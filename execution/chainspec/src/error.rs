@@ -82,7 +82,7 @@ pub enum ChainSpecError {
         fork: Fork,
     },
     /// The genesis asks for rules that this client does not have.
-    #[error("genesis setting `{field}` asks for rules that are not implemented")]
+    #[error("genesis setting `{field}` asks for rules that this client does not have")]
     UnsupportedRules {
         /// Dotted path of the setting.
         field: String,

@@ -159,7 +159,7 @@ fn refuse_unsupported(config: &mut Object<'_>) -> Result<(), ChainSpecError> {
         if let Some(field) = config.take(key)
             && field.address()? != standard
         {
-            return Err(field.invalid("the address that the EIP gives; others are not implemented"));
+            return Err(field.invalid("the address that the EIP gives: this client calls no other"));
         }
     }
     Ok(())

@@ -136,7 +136,7 @@ impl ChainSpec {
     ///
     /// # Errors
     /// When the text is too long, not JSON, lacks a field, holds a value out of range, schedules forks out of order
-    /// or asks for rules that are not implemented. The error names the field.
+    /// or asks for rules that this client does not have. The error names the field.
     pub fn from_genesis_json(json: &[u8]) -> Result<Self, ChainSpecError> {
         let size = json.len() as u64;
         if size > GENESIS_FILE_SIZE_MAX {

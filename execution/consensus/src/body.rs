@@ -107,7 +107,8 @@ fn validate_transactions(
     Ok(())
 }
 
-const fn first_fork_of(tx_type: TxType) -> Fork {
+/// The fork that brought a type of transactions.
+pub const fn first_fork_of(tx_type: TxType) -> Fork {
     match tx_type {
         TxType::Legacy => Fork::Frontier,
         TxType::Eip2930 => Fork::Berlin,

@@ -32,7 +32,7 @@ mod ommers;
 mod reward;
 
 pub use block_access_list::{BlockAccessListFault, validate_block_access_list};
-pub use body::{BodyView, RLP_BLOCK_SIZE_MAX, validate_body};
+pub use body::{BodyView, RLP_BLOCK_SIZE_MAX, first_fork_of, validate_body};
 pub use difficulty::{DifficultyInput, DifficultyRule, block_difficulty, next_difficulty, total_difficulty};
 pub use engine::Engine;
 pub use error::ConsensusError;

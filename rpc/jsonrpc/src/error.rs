@@ -32,7 +32,7 @@ const INVALID_INPUT: i32 = -32000;
 const NOT_FOUND: i32 = -32001;
 /// EIP-1474: it may exist later.
 const UNAVAILABLE: i32 = -32002;
-/// EIP-1474: known and not implemented.
+/// EIP-1474: the method is known, and this node does not support what the arguments ask of it.
 const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: too much work for one call.
 const LIMIT: i32 = -32005;

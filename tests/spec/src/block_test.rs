@@ -21,6 +21,7 @@ use crate::{
     CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
     block_case::{BlockCase, CaseAccount, SealEngine},
     is_expected, run_cases,
+    runner::kind_of,
 };
 
 /// How block tests are run.
@@ -144,17 +145,11 @@ impl CaseRunner for BlockTestRunner {
         json: &str,
         report: &mut dyn FnMut(&str, Outcome),
     ) -> Result<(), SpecError> {
-        let malformed = |error: serde_json::Error| SpecError::malformed(name, &error);
-        let kind: Kind = match serde_json::from_str(json) {
-            Ok(kind) => kind,
-            // No object at all: of another kind.
-            Err(error) if error.is_data() => Kind::default(),
-            Err(error) => return Err(malformed(error)),
-        };
-        if !kind.is_block_test() {
+        if !kind_of::<Kind>(name, json)?.is_block_test() {
             report("other", Outcome::Skipped("not a block test"));
             return Ok(());
         }
+        let malformed = |error| SpecError::malformed(name, &error);
         let case: BlockCase<'_> = serde_json::from_str(json).map_err(malformed)?;
         let outcome = self.run_case(&case)?;
         report(&case.network, outcome);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
@@ -50,6 +50,18 @@ pub trait CaseRunner {
     /// Blocks refused so far, as the fixtures asked.
     fn refused_blocks(&self) -> u64 {
         0
+    }
+}
+
+/// Just enough of a case to tell what it is; JSON of another shape is of another kind.
+///
+/// # Errors
+/// For text that is no JSON.
+pub(crate) fn kind_of<K: Default + DeserializeOwned>(name: &str, json: &str) -> Result<K, SpecError> {
+    match serde_json::from_str(json) {
+        Ok(kind) => Ok(kind),
+        Err(error) if error.is_data() => Ok(K::default()),
+        Err(error) => Err(SpecError::malformed(name, &error)),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
     block_case::{CaseConfig, chain_spec},
     is_expected, run_cases,
+    runner::kind_of,
 };
 
 /// Runs all state tests in `paths`.
@@ -45,16 +46,12 @@ impl CaseRunner for StateTestRunner {
         json: &str,
         report: &mut dyn FnMut(&str, Outcome),
     ) -> Result<(), SpecError> {
-        let malformed = |error: serde_json::Error| SpecError::malformed(name, &error);
-        let kind: Kind = match serde_json::from_str(json) {
-            Ok(kind) => kind,
-            Err(error) if error.is_data() => Kind::default(),
-            Err(error) => return Err(malformed(error)),
-        };
+        let kind: Kind = kind_of(name, json)?;
         if kind.env.is_none() || kind.post.is_none() || kind.transaction.is_none() {
             report("other", Outcome::Skipped("not a state test"));
             return Ok(());
         }
+        let malformed = |error| SpecError::malformed(name, &error);
         let case: StateCase<'_> = serde_json::from_str(json).map_err(malformed)?;
         for (fork, posts) in &case.post {
             self.run_fork(&case, fork, posts, report);

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use alloy_consensus::TxType;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chainspec::{ChainSpec, Fork, TestBlobParams};
+use portico_consensus::first_fork_of;
 use portico_evm::{
     BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, MemoryState, Overlay,
     SignatureRules, Transaction, recover_sender,
@@ -200,7 +200,7 @@ impl Filling<'_> {
 
     fn sender(&self, transaction: &Transaction) -> Result<Address, String> {
         let fork = self.block.fork;
-        if fork < first_fork(transaction.tx_type()) {
+        if fork < first_fork_of(transaction.tx_type()) {
             return Err(format!("transaction type not supported: {} in {fork}", transaction.tx_type()));
         }
         let own_chain_id = self.spec.chain_id();
@@ -251,17 +251,6 @@ impl Filling<'_> {
         let mut state = self.state.clone();
         state.apply(self.execution.overlay().to_writes());
         state.root()
-    }
-}
-
-/// The fork that brought a type of transactions.
-fn first_fork(tx_type: TxType) -> Fork {
-    match tx_type {
-        TxType::Legacy => Fork::Frontier,
-        TxType::Eip2930 => Fork::Berlin,
-        TxType::Eip1559 => Fork::London,
-        TxType::Eip4844 => Fork::Cancun,
-        TxType::Eip7702 => Fork::Prague,
     }
 }
 
