@@ -15,6 +15,7 @@ mod logging;
 mod node;
 mod node_metrics;
 mod progress;
+mod serve_args;
 mod stage;
 
 pub use bench::{GeneratedChain, generate_chain};

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, Log, U256};
@@ -21,24 +21,52 @@ use revm::{
 /// Instructions between two looks at the clock: some tens of microseconds.
 const STEPS_BETWEEN: u32 = 1024;
 
-/// How long a trace may work.
+/// How long a piece of work may take, and whether anybody still waits for it.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    /// When it must be done.
-    pub deadline: Instant,
-    /// Set when nobody waits any more.
-    pub cancelled: Arc<AtomicBool>,
+    deadline: Instant,
+    limit: Duration,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Budget {
-    /// Until `deadline`.
-    pub fn until(deadline: Instant) -> Self {
-        Self { deadline, cancelled: Arc::default() }
+    /// `limit` from now on, and until somebody sets `cancelled`.
+    pub fn new(limit: Duration, cancelled: Arc<AtomicBool>) -> Self {
+        let now = Instant::now();
+        // A limit beyond what a clock can say is no limit.
+        let deadline = now.checked_add(limit).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
+        Self { deadline, limit, cancelled }
+    }
+
+    /// `limit` from now on.
+    pub fn lasting(limit: Duration) -> Self {
+        Self::new(limit, Arc::default())
+    }
+
+    /// The same work, which may take no longer than `limit` from now on.
+    pub fn shortened(&self, limit: Duration) -> Self {
+        let shorter = Self::new(limit, self.cancelled.clone());
+        if shorter.deadline < self.deadline { shorter } else { self.clone() }
+    }
+
+    /// When the work must be done.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// How long it may take in all.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     /// Whether work has to end.
     pub fn is_spent(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+        self.is_cancelled() || Instant::now() >= self.deadline
     }
 }
 

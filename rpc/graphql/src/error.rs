@@ -1,5 +1,6 @@
 //! Why a field has no answer.
 
+use portico_governor::Refusal;
 use portico_query::QueryError;
 
 /// Why a field has no answer.
@@ -8,6 +9,9 @@ pub enum GraphqlError {
     /// The query has none.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Nobody worked on it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The thread that holds the request's snapshot ended unexpectedly.
     #[error("internal error")]
     Lost,

@@ -20,7 +20,7 @@ mod scalars;
 mod transaction;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Request, Response};
-use portico_query::Query;
+use portico_governor::Governor;
 
 pub use error::GraphqlError;
 pub use reader::Reader;
@@ -48,7 +48,7 @@ impl Default for GraphqlSettings {
 #[derive(Clone)]
 pub struct Service {
     schema: Schema,
-    query: Query,
+    governor: Governor,
 }
 
 impl std::fmt::Debug for Service {
@@ -58,18 +58,18 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service on `query`.
-    pub fn new(query: Query, settings: &GraphqlSettings) -> Self {
+    /// A service that reads through a governor.
+    pub fn new(governor: Governor, settings: &GraphqlSettings) -> Self {
         let schema = Schema::build(Root, EmptyMutation, EmptySubscription)
             .limit_depth(settings.depth_max)
             .limit_complexity(settings.complexity_max)
             .finish();
-        Self { schema, query }
+        Self { schema, governor }
     }
 
     /// Answers a request from one snapshot; what goes wrong is in the response.
     pub async fn execute(&self, request: Request) -> Response {
-        match Reader::start(&self.query).await {
+        match Reader::start(&self.governor).await {
             Ok(reader) => self.schema.execute(request.data(reader)).await,
             Err(error) => {
                 Response::from_errors(vec![async_graphql::ServerError::new(error.to_string(), None)])

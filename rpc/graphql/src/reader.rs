@@ -1,29 +1,50 @@
 //! One snapshot for a whole request.
 
-use portico_query::{Query, QueryError, Snapshot};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use portico_governor::{Class, Governor, Refusal};
+use portico_query::{QueryError, Snapshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::GraphqlError;
 
 type Job = Box<dyn FnOnce(&Snapshot<'_>) + Send>;
 
-/// Runs reads, one after the other, on a thread that holds the request's snapshot; the thread ends with the reader.
+/// Reads that may wait for the thread.
+const JOBS_WAITING: usize = 64;
+
+/// Runs reads, one after the other, on a thread of the governor that holds the request's snapshot; the thread is
+/// free again when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Reader {
     jobs: mpsc::Sender<Job>,
+    _work: Arc<Work>,
+}
+
+/// Tells the thread, when it is dropped, that nobody waits any more.
+#[derive(Debug)]
+struct Work(JoinHandle<Result<(), Refusal>>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Reader {
-    /// Opens a snapshot on a blocking thread.
+    /// Opens a snapshot on a thread for GraphQL.
     ///
     /// # Errors
-    /// When the database refuses another reader.
-    pub async fn start(query: &Query) -> Result<Self, GraphqlError> {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(64);
+    /// When no thread is free for too long, or the database refuses another reader.
+    pub async fn start(governor: &Governor) -> Result<Self, GraphqlError> {
+        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING);
         let (opened, is_open) = oneshot::channel::<Result<(), QueryError>>();
-        let query = query.clone();
-        tokio::task::spawn_blocking(move || {
-            let (snapshot, result) = match query.snapshot() {
+        let query = governor.query().clone();
+        let serve = move |budget| {
+            let (snapshot, result) = match query.snapshot_within(budget) {
                 Ok(snapshot) => (Some(snapshot), Ok(())),
                 Err(error) => (None, Err(error)),
             };
@@ -33,9 +54,14 @@ impl Reader {
             while let Some(job) = waiting.blocking_recv() {
                 job(&snapshot);
             }
-        });
-        is_open.await.map_err(|_| GraphqlError::Lost)??;
-        Ok(Self { jobs })
+        };
+        let governor = governor.clone();
+        let mut work = Work(tokio::spawn(async move { governor.run(Class::Graphql, serve).await }));
+        match is_open.await {
+            Ok(result) => result?,
+            Err(_) => return Err(refusal(&mut work).await),
+        }
+        Ok(Self { jobs, _work: Arc::new(work) })
     }
 
     /// Runs one read within the request's time.
@@ -50,5 +76,13 @@ impl Reader {
         });
         self.jobs.send(job).await.map_err(|_| GraphqlError::Lost)?;
         Ok(answered.await.map_err(|_| GraphqlError::Lost)??)
+    }
+}
+
+/// Why the work did not begin.
+async fn refusal(work: &mut Work) -> GraphqlError {
+    match (&mut work.0).await {
+        Ok(Err(refusal)) => refusal.into(),
+        Ok(Ok(())) | Err(_) => GraphqlError::Lost,
     }
 }

@@ -1,16 +1,19 @@
 //! What happens around every call: metrics, and arguments' errors with the reason in their message.
 
-use std::{future::Future, time::Instant};
+use std::{borrow::Cow, future::Future, time::Instant};
 
 use jsonrpsee::{
     BatchResponseBuilder, MethodResponse,
     core::middleware::{Batch, BatchEntry, Notification},
     server::middleware::rpc::RpcServiceT,
-    types::{ErrorObject, Request, Response, ResponsePayload},
+    types::{ErrorObject, ErrorObjectOwned, Request, Response, ResponsePayload},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use crate::error::INVALID_PARAMS;
+use crate::{
+    Permissions,
+    error::{INVALID_PARAMS, MethodError},
+};
 
 /// Puts [`Calls`] around the service that runs the methods.
 #[derive(Debug, Clone, Copy)]
@@ -95,17 +98,24 @@ async fn run<S: RpcServiceT<MethodResponse = MethodResponse>>(
 ) -> MethodResponse {
     let method = request.method.clone().into_owned();
     let started = Instant::now();
+    let allowed =
+        request.extensions.get::<Permissions>().is_none_or(|permissions| permissions.allow(&method));
+    if !allowed {
+        let refused = MethodResponse::error(request.id, ErrorObjectOwned::from(MethodError::NotAllowed));
+        record(&method, refused.as_error_code(), started);
+        return refused;
+    }
     let response = explain(service.call(request).await);
-    record(method, &response, started);
+    record(&method, response.as_error_code(), started);
     response
 }
 
 /// JSON-RPC 2.0: no such method. Its name is the client's invention and must not become a label.
 const METHOD_NOT_FOUND: i32 = -32601;
 
-fn record(method: String, response: &MethodResponse, started: Instant) {
-    let code = response.as_error_code();
-    let method = if code == Some(METHOD_NOT_FOUND) { "unknown".to_owned() } else { method };
+/// Counts a call that is done; `code` is that of its error.
+pub(crate) fn record(method: &str, code: Option<i32>, started: Instant) {
+    let method = if code == Some(METHOD_NOT_FOUND) { "unknown" } else { method }.to_owned();
     let code = code.map_or_else(|| "ok".to_owned(), |code| code.to_string());
     metrics::histogram!("portico_rpc_seconds", "method" => method.clone())
         .record(started.elapsed().as_secs_f64());
@@ -126,7 +136,40 @@ fn explain(response: MethodResponse) -> MethodResponse {
 fn explained(response: &MethodResponse) -> Option<MethodResponse> {
     let parsed: Response<'_, Value> = serde_json::from_str(response.as_json().get()).ok()?;
     let ResponsePayload::Error(error) = parsed.payload else { return None };
-    let reason: String = serde_json::from_str(error.data()?.get()).ok()?;
-    let message = format!("invalid argument: {reason}");
-    Some(MethodResponse::error(parsed.id, ErrorObject::owned(INVALID_PARAMS, message, None::<()>)))
+    error.data()?;
+    Some(MethodResponse::error(parsed.id, explain_error(error.into_owned())))
+}
+
+/// Moves the reason why an argument was refused from `data` to the message.
+pub(crate) fn explain_error(error: ErrorObjectOwned) -> ErrorObjectOwned {
+    let reason = error.data().and_then(|data| serde_json::from_str::<String>(data.get()).ok());
+    match reason {
+        Some(reason) if error.code() == INVALID_PARAMS => {
+            ErrorObject::owned(INVALID_PARAMS, format!("invalid argument: {reason}"), None::<()>)
+        }
+        _ => error,
+    }
+}
+
+/// Counts a call that came over a transport without [`Calls`], by its texts.
+pub fn record_raw(request: &str, answer: &RawValue, started: Instant) {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        method: Cow<'a, str>,
+    }
+    let method =
+        serde_json::from_str::<Named<'_>>(request).map_or(Cow::Borrowed("unknown"), |named| named.method);
+    let error = serde_json::from_str::<Failure>(answer.get()).ok().and_then(|failure| failure.error);
+    record(&method, error.map(|error| error.code), started);
+}
+
+#[derive(serde::Deserialize)]
+struct Failure {
+    error: Option<FailureCode>,
+}
+
+#[derive(serde::Deserialize)]
+struct FailureCode {
+    code: i32,
 }

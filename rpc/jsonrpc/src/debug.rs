@@ -14,7 +14,7 @@ use jsonrpsee::{
 use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
 use serde::Deserialize;
 
-use crate::{Workers, error::with_general_code, workers::Cost};
+use crate::{Workers, error::with_general_code, stream::Streamed, workers::Cost};
 
 /// Traces of transactions, blocks and calls, and raw data. A tracer is chosen by name or given as a script; without
 /// one the answer lists every instruction.
@@ -90,6 +90,9 @@ impl<'de> Deserialize<'de> for HashArgument {
         digits.parse().map(Self).map_err(|_| error())
     }
 }
+
+/// The methods of this namespace whose answers are streamed.
+pub(crate) const STREAMED: [Streamed; 0] = [];
 
 #[derive(Debug)]
 pub(crate) struct Debug {

@@ -1,8 +1,7 @@
 //! From why a query has no answer to the code that clients expect. The only place where codes are made.
 
-use std::time::Duration;
-
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
+use portico_governor::Refusal;
 use portico_query::{CallError, QueryError, TracerError};
 
 /// Why a method has no answer.
@@ -11,29 +10,36 @@ pub enum MethodError {
     /// The query has none.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Every thread for such calls was taken for too long.
-    #[error("the node is busy: the call waited {} s for its turn", waited.as_secs())]
-    Busy {
-        /// How long the call waited.
-        waited: Duration,
-    },
+    /// Nobody worked on it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The thread that worked on the call ended unexpectedly.
     #[error("internal error")]
     Lost,
+    /// The request's token does not allow the method.
+    #[error("Unauthorized")]
+    NotAllowed,
+    /// An answer that was written piece by piece is not JSON.
+    #[error("internal error: {0}")]
+    NotJson(String),
 }
 
 /// JSON-RPC 2.0: the arguments are not what the method takes.
 pub(crate) const INVALID_PARAMS: i32 = -32602;
+/// JSON-RPC 2.0: it is JSON and no request.
+pub(crate) const INVALID_REQUEST: i32 = -32600;
 /// JSON-RPC 2.0: it is not the client's fault.
 const INTERNAL: i32 = -32603;
 /// EIP-1474: the arguments are understood and cannot be served.
 const INVALID_INPUT: i32 = -32000;
 /// EIP-1474, EIP-1898: what the client names does not exist.
 const NOT_FOUND: i32 = -32001;
+/// Besu: the token does not allow the method.
+const UNAUTHORIZED: i32 = -40100;
 /// EIP-1474: it may exist later.
 const UNAVAILABLE: i32 = -32002;
 /// EIP-1474: the method is known, and this node does not support what the arguments ask of it.
-const UNSUPPORTED: i32 = -32004;
+pub(crate) const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: too much work for one call.
 const LIMIT: i32 = -32005;
 /// Execution API: a block tag that no consensus client has given a meaning.
@@ -70,8 +76,9 @@ impl From<MethodError> for ErrorObjectOwned {
 fn code(error: &MethodError) -> i32 {
     match error {
         MethodError::Query(error) => query_code(error),
-        MethodError::Busy { .. } => UNAVAILABLE,
-        MethodError::Lost => INTERNAL,
+        MethodError::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => LIMIT,
+        MethodError::NotAllowed => UNAUTHORIZED,
+        MethodError::Refused(Refusal::Lost) | MethodError::Lost | MethodError::NotJson(_) => INTERNAL,
     }
 }
 
@@ -89,10 +96,13 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::NotCanonical { .. } | QueryError::GenesisNotTraceable => INVALID_INPUT,
         QueryError::Halted { .. } | QueryError::Call(CallError::Invalid(_)) => INVALID_INPUT,
         QueryError::Pruned { .. } => PRUNED,
-        QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } => UNAVAILABLE,
+        QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } | QueryError::Cancelled => UNAVAILABLE,
         QueryError::RangeReversed { .. } | QueryError::RangeBeyondHead { .. } => INVALID_PARAMS,
         QueryError::Request(_) | QueryError::Override(_) => INVALID_PARAMS,
-        QueryError::TooManyLogs { .. } | QueryError::TooManyBlocks { .. } => LIMIT,
+        QueryError::TooManyLogs { .. }
+        | QueryError::TooManyBlocks { .. }
+        | QueryError::AnswerTooLarge { .. } => LIMIT,
+        QueryError::Unwritable(_) => INTERNAL,
         QueryError::Reverted { .. } => REVERTED,
         QueryError::UnsupportedOverride(_) => UNSUPPORTED,
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  request ──> Calls (metrics, clear argument errors) ──> debug | eth | net | trace | web3 | rpc
-//!                                                           │ Workers: bounded blocking threads per cost class
+//!                                                           │ Workers: the governor's threads, by class of cost
 //!                                                           ▼
 //!                                                    one query::Snapshot ──> convert ──> JSON
 //! ```
@@ -17,7 +17,9 @@ mod error;
 mod eth;
 mod net;
 mod node;
+mod permissions;
 mod rpc;
+mod stream;
 mod trace;
 mod web3;
 mod workers;
@@ -25,40 +27,63 @@ mod workers;
 use std::sync::Arc;
 
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
-use portico_query::Query;
+use portico_governor::Governor;
 
-pub use calls::{Calls, CallsLayer};
+pub use calls::{Calls, CallsLayer, record_raw};
 pub use debug::DebugApiServer;
 pub use eth::EthApiServer;
+use eth::EthPubSubApiServer;
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
+pub use permissions::Permissions;
+pub use stream::{ChunkBody, Streams};
 pub use trace::TraceApiServer;
 pub use web3::Web3ApiServer;
-pub use workers::{WorkerSettings, Workers};
+pub use workers::Workers;
+
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct Methods {
+    /// Every method, for transports that need whole answers.
+    pub module: RpcModule<()>,
+    /// Those of them whose answers HTTP streams.
+    pub streams: Streams,
+}
 
 /// The methods of `namespaces`, and `rpc_modules`, which names them.
 ///
 /// # Errors
 /// When two namespaces have a method of the same name, which is a mistake in this crate.
 pub fn methods(
-    query: &Query,
+    governor: &Governor,
     node: &Arc<NodeInfo>,
-    workers: &WorkerSettings,
     namespaces: &[Namespace],
-) -> Result<RpcModule<()>, RegisterMethodError> {
-    let workers = Workers::new(query.clone(), workers);
+) -> Result<Methods, RegisterMethodError> {
+    let workers = Workers::new(governor.clone());
+    let query = governor.query();
     let mut module = RpcModule::new(());
+    let mut streamed = Vec::new();
     for namespace in distinct(namespaces) {
         match namespace {
-            Namespace::Debug => module.merge(debug::Debug::new(workers.clone()).into_rpc())?,
-            Namespace::Trace => module.merge(trace::Trace::new(workers.clone()).into_rpc())?,
-            Namespace::Eth => module.merge(eth::Eth::new(workers.clone()).into_rpc())?,
+            Namespace::Debug => {
+                module.merge(debug::Debug::new(workers.clone()).into_rpc())?;
+                streamed.extend(debug::STREAMED);
+            }
+            Namespace::Trace => {
+                module.merge(trace::Trace::new(workers.clone()).into_rpc())?;
+                streamed.extend(trace::STREAMED);
+            }
+            Namespace::Eth => {
+                module.merge(eth::Eth::new(workers.clone()).into_rpc())?;
+                module.merge(eth::EthPubSub::new(workers.clone()).into_rpc())?;
+            }
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
         }
     }
+    stream::register(&mut module, governor, &streamed)?;
     rpc::register(&mut module, &distinct(namespaces))?;
-    Ok(module)
+    Ok(Methods { module, streams: Streams::new(governor.clone(), stream::table(streamed)) })
 }
 
 fn distinct(namespaces: &[Namespace]) -> Vec<Namespace> {

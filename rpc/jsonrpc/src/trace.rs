@@ -3,17 +3,21 @@
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_rpc_types_eth::{Index, TransactionRequest};
-use alloy_rpc_types_trace::parity::{
-    LocalizedTransactionTrace, TraceResults, TraceResultsWithTransactionHash, TraceType,
-};
+use alloy_rpc_types_trace::parity::{LocalizedTransactionTrace, TraceResults, TraceType};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
+    types::{ErrorObjectOwned, Params},
 };
+use portico_governor::Class;
 use portico_query::{CallOverrides, QueryError, Snapshot, TraceFilter, TraceKinds};
 use serde::Deserialize;
 
-use crate::{Workers, workers::Cost};
+use crate::{
+    Workers,
+    stream::{Job, Streamed, as_it_is, write_array},
+    workers::Cost,
+};
 
 /// Calls within transactions, replays, and the search for calls by address.
 #[rpc(server, namespace = "trace")]
@@ -29,10 +33,6 @@ pub trait TraceApi {
     /// The trace of a transaction at an address among its calls.
     #[method(name = "get")]
     async fn get(&self, hash: B256, address: Vec<Index>) -> RpcResult<Option<LocalizedTransactionTrace>>;
-
-    /// Traces by the addresses in them, over any range of blocks.
-    #[method(name = "filter")]
-    async fn filter(&self, filter: TraceFilterArgument) -> RpcResult<Vec<LocalizedTransactionTrace>>;
 
     /// Runs a call and traces it.
     #[method(name = "call")]
@@ -63,14 +63,6 @@ pub trait TraceApi {
     /// Executes a transaction again and traces it.
     #[method(name = "replayTransaction")]
     async fn replay_transaction(&self, hash: B256, kinds: Vec<TraceType>) -> RpcResult<Option<TraceResults>>;
-
-    /// Executes a block's transactions again and traces them.
-    #[method(name = "replayBlockTransactions")]
-    async fn replay_block_transactions(
-        &self,
-        block: BlockId,
-        kinds: Vec<TraceType>,
-    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>>;
 }
 
 /// What `trace_filter` is to find.
@@ -126,6 +118,34 @@ impl From<TraceFilterArgument> for TraceFilter {
     }
 }
 
+/// The methods of this namespace whose answers are streamed.
+pub(crate) const STREAMED: [Streamed; 2] = [
+    Streamed { method: "trace_filter", class: Class::Trace, parse: filter, recode: as_it_is },
+    Streamed {
+        method: "trace_replayBlockTransactions",
+        class: Class::Trace,
+        parse: replay_block_transactions,
+        recode: as_it_is,
+    },
+];
+
+/// Traces by the addresses in them, over any range of blocks.
+fn filter(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let filter: TraceFilterArgument = params.one()?;
+    let filter = TraceFilter::from(filter);
+    Ok(Box::new(move |snapshot, sink| write_array(sink, |push| snapshot.filter_traces(&filter, push))))
+}
+
+/// Executes a block's transactions again and traces them.
+fn replay_block_transactions(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let (block, wanted): (BlockId, Vec<TraceType>) = params.parse()?;
+    let kinds = kinds(wanted);
+    Ok(Box::new(move |snapshot, sink| match snapshot.resolve(block)? {
+        Some(block_number) => write_array(sink, |push| snapshot.replay_block(block_number, &kinds, push)),
+        None => sink.raw("null"),
+    }))
+}
+
 #[derive(Debug)]
 pub(crate) struct Trace {
     workers: Workers,
@@ -170,10 +190,6 @@ impl TraceApiServer for Trace {
         .await
     }
 
-    async fn filter(&self, filter: TraceFilterArgument) -> RpcResult<Vec<LocalizedTransactionTrace>> {
-        self.read(move |snapshot| snapshot.filter_traces(&filter.into())).await
-    }
-
     async fn call(
         &self,
         request: TransactionRequest,
@@ -216,17 +232,5 @@ impl TraceApiServer for Trace {
         wanted: Vec<TraceType>,
     ) -> RpcResult<Option<TraceResults>> {
         self.read(move |snapshot| snapshot.replay_transaction(&hash, &kinds(wanted))).await
-    }
-
-    async fn replay_block_transactions(
-        &self,
-        block: BlockId,
-        wanted: Vec<TraceType>,
-    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>> {
-        self.read(move |snapshot| {
-            let block_number = snapshot.resolve(block)?;
-            block_number.map(|number| snapshot.replay_block(number, &kinds(wanted))).transpose()
-        })
-        .await
     }
 }

@@ -104,11 +104,23 @@ pub enum QueryError {
         to: u64,
     },
     /// The call worked for too long.
-    #[error("the call was stopped after {} s", limit.as_secs())]
+    #[error("the call was stopped after {} s", limit.as_secs_f64())]
     TimedOut {
-        /// Setting `call_time_max`.
+        /// How long it was allowed to work.
         limit: Duration,
     },
+    /// The answer is larger than this call's may be.
+    #[error("the answer is larger than {limit} bytes")]
+    AnswerTooLarge {
+        /// Bytes that an answer may have.
+        limit: usize,
+    },
+    /// The answer could not be written down.
+    #[error("the answer cannot be written: {0}")]
+    Unwritable(String),
+    /// Nobody waits for the answer any more.
+    #[error("the call was given up")]
+    Cancelled,
     /// The called code reverted.
     #[error("execution reverted{}", reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Reverted {

@@ -3,7 +3,7 @@
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
 use portico_evm::{Traced, inspect_call};
-use portico_tracers::{Budget, Executed, GethTracer, TransactionContext};
+use portico_tracers::{Executed, GethTracer, TransactionContext};
 
 use crate::{CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, replay::Wanted};
 
@@ -105,10 +105,5 @@ impl Snapshot<'_> {
         let executed =
             Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
         Ok(GethTracer::finish(&mut inspector, TransactionContext::default(), executed)?)
-    }
-
-    /// As long as this call may work.
-    pub(crate) fn budget(&self) -> Budget {
-        Budget::until(self.deadline())
     }
 }

@@ -41,7 +41,7 @@ pub use parity_traces::{TraceFilter, TraceKinds};
 pub use portico_chain::{BlockParts, Receipt, Transaction};
 pub use portico_evm::{CallError, CallOutcome};
 pub use portico_state::Account;
-pub use portico_tracers::TracerError;
+pub use portico_tracers::{Budget, TracerError};
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};
 pub use receipts::ReceiptAt;

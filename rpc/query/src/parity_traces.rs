@@ -92,44 +92,52 @@ impl Snapshot<'_> {
         self.call_traces(&block, Wanted::One(tx_index)).map(Some)
     }
 
-    /// The traces that match, in chain order. Only blocks that the call indexes name are executed.
+    /// Hands the traces that match to `each`, in chain order. Only blocks that the call indexes name are executed.
     ///
     /// # Errors
-    /// [`QueryError::RangeReversed`] for a bad range; [`QueryError::TimedOut`] when there is too much to execute.
-    pub fn filter_traces(&self, filter: &TraceFilter) -> Result<Vec<LocalizedTransactionTrace>, QueryError> {
-        let count = usize::try_from(filter.count.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let mut found = Vec::new();
+    /// [`QueryError::RangeReversed`] for a bad range; [`QueryError::TimedOut`] when there is too much to execute; those
+    /// of `each`, which end the search.
+    pub fn filter_traces(
+        &self,
+        filter: &TraceFilter,
+        each: &mut dyn FnMut(LocalizedTransactionTrace) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut wanted = filter.count.unwrap_or(u64::MAX);
         let mut left_out = 0;
-        if count == 0 {
-            return Ok(found);
+        if wanted == 0 {
+            return Ok(());
         }
         for block_number in self.trace_candidates(filter)? {
+            self.check_deadline()?;
             let traces = self.block_traces(block_number?)?;
             for trace in traces.into_iter().filter(|trace| filter.matches(&trace.trace)) {
                 if left_out < filter.after {
                     left_out += 1;
                     continue;
                 }
-                found.push(trace);
-                if found.len() == count {
-                    return Ok(found);
+                each(trace)?;
+                wanted -= 1;
+                if wanted == 0 {
+                    return Ok(());
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Executes a block's transactions again and gives what is wanted of each; the number was resolved before.
+    /// Executes a block's transactions again and hands what is wanted of each to `each`, in order; the number was
+    /// resolved before.
     ///
     /// # Errors
-    /// As [`Snapshot::block_traces`].
+    /// As [`Snapshot::block_traces`], and those of `each`, which end the replay.
     pub fn replay_block(
         &self,
         block_number: u64,
         kinds: &TraceKinds,
-    ) -> Result<Vec<TraceResultsWithTransactionHash>, QueryError> {
+        each: &mut dyn FnMut(TraceResultsWithTransactionHash) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
-        self.replay_results(&block, Wanted::All, kinds)
+        self.replay_results(&block, Wanted::All, kinds, each)
     }
 
     /// As [`Snapshot::replay_block`] for one transaction; `None` when there is no such transaction up to the head.
@@ -142,8 +150,12 @@ impl Snapshot<'_> {
         kinds: &TraceKinds,
     ) -> Result<Option<TraceResults>, QueryError> {
         let Some((block, tx_index)) = self.block_of(hash)? else { return Ok(None) };
-        let results = self.replay_results(&block, Wanted::One(tx_index), kinds)?;
-        Ok(results.into_iter().next().map(|results| results.full_trace))
+        let mut found = None;
+        self.replay_results(&block, Wanted::One(tx_index), kinds, &mut |results| {
+            found = Some(results.full_trace);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Runs calls one after another on the state after a block, each seeing what those before it did.
@@ -240,16 +252,18 @@ impl Snapshot<'_> {
         block: &FullBlock,
         wanted: Wanted,
         kinds: &TraceKinds,
-    ) -> Result<Vec<TraceResultsWithTransactionHash>, QueryError> {
+        each: &mut dyn FnMut(TraceResultsWithTransactionHash) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         let inspector = ParityTracer::inspector(kinds, self.budget());
-        let Some(mut overlay) = self.overlay_below(block)? else { return Ok(Vec::new()) };
+        let Some(mut overlay) = self.overlay_below(block)? else { return Ok(()) };
         self.replay(&mut overlay, block, wanted, inspector, |tx_index, traced| {
             let transaction_hash = *block.parts.transactions[tx_index as usize].tx_hash();
             let Traced { inspector, database, block, transaction, result } = traced;
             let executed = Executed { block, transaction, result, database };
             let full_trace = ParityTracer::results(inspector, kinds, executed)?;
-            Ok(TraceResultsWithTransactionHash { full_trace, transaction_hash })
-        })
+            each(TraceResultsWithTransactionHash { full_trace, transaction_hash })
+        })?;
+        Ok(())
     }
 
     /// Rewards for sealing, the block's first; none after the merge.

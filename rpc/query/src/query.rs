@@ -9,6 +9,7 @@ use alloy_primitives::B256;
 use portico_chain::read_checkpoint;
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, RoTxn};
+use portico_tracers::Budget;
 
 use crate::QueryError;
 
@@ -21,7 +22,7 @@ pub struct QuerySettings {
     pub log_blocks_max: u64,
     /// Gas that a call executes at most; also the gas limit of a call that names none.
     pub call_gas_max: u64,
-    /// How long one call works at most.
+    /// How long one call works at most, where whoever calls does not say.
     pub call_time_max: Duration,
 }
 
@@ -71,10 +72,17 @@ impl Query {
     /// # Errors
     /// When the database refuses another reader.
     pub fn snapshot(&self) -> Result<Snapshot<'_>, QueryError> {
+        self.snapshot_within(Budget::lasting(self.inner.settings.call_time_max))
+    }
+
+    /// Opens a snapshot for work within a budget.
+    ///
+    /// # Errors
+    /// As [`Query::snapshot`].
+    pub fn snapshot_within(&self, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
         let txn = self.inner.database.begin_ro()?;
         let head = read_checkpoint(&txn, "Finish")?;
-        let deadline = Instant::now() + self.inner.settings.call_time_max;
-        Ok(Snapshot { query: self, txn, head, deadline })
+        Ok(Snapshot { query: self, txn, head, budget })
     }
 
     /// The chain.
@@ -104,7 +112,7 @@ pub struct Snapshot<'q> {
     pub(crate) query: &'q Query,
     pub(crate) txn: RoTxn<'q>,
     pub(crate) head: u64,
-    deadline: Instant,
+    budget: Budget,
 }
 
 impl Snapshot<'_> {
@@ -125,18 +133,28 @@ impl Snapshot<'_> {
 
     /// When this call must be done.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.budget.deadline()
+    }
+
+    /// What is left to this call.
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// To be asked within long work.
     ///
     /// # Errors
-    /// [`QueryError::TimedOut`] when the call has worked for too long.
+    /// [`QueryError::TimedOut`] when the call has worked for too long, [`QueryError::Cancelled`] when nobody waits
+    /// for it.
     pub fn check_deadline(&self) -> Result<(), QueryError> {
-        if Instant::now() < self.deadline { Ok(()) } else { Err(self.timed_out()) }
+        if self.budget.is_spent() { Err(self.timed_out()) } else { Ok(()) }
     }
 
+    /// Why the budget is spent.
     pub(crate) fn timed_out(&self) -> QueryError {
-        QueryError::TimedOut { limit: self.settings().call_time_max }
+        if self.budget.is_cancelled() {
+            return QueryError::Cancelled;
+        }
+        QueryError::TimedOut { limit: self.budget.limit() }
     }
 }

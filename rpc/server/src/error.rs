@@ -1,6 +1,6 @@
 //! Why serving could not begin.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use jsonrpsee::core::RegisterMethodError;
 
@@ -15,9 +15,25 @@ pub enum ServerError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The socket's path is taken by another process or by something else, or cannot be written.
+    #[error("cannot listen on {}: {source}", path.display())]
+    BindIpc {
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// An origin for CORS is not a header value.
     #[error("{0:?} is not an origin")]
     BadOrigin(String),
+    /// A file of certificates, keys or users cannot be used.
+    #[error("{}: {reason}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Two namespaces have a method of the same name.
     #[error(transparent)]
     Methods(#[from] RegisterMethodError),

@@ -1,4 +1,4 @@
-//! In front of JSON-RPC: who may come in, and the paths that are something else.
+//! In front of JSON-RPC: who may come in, the paths that are something else, and the answers that are streamed.
 
 use std::{
     future::Future,
@@ -6,19 +6,40 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use portico_jsonrpc::{Permissions, Streams};
 use tower::{BoxError, Layer, Service};
 
-use crate::ServerSettings;
+use crate::{PortSettings, auth::Auth};
+
+/// How long a client may take to send a request's body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// JSON-RPC code of a request that is too large, as the library under us has it.
+const TOO_LARGE: i32 = -32007;
 
 /// Puts a [`Gate`] in front of the JSON-RPC service.
 #[derive(Debug, Clone)]
 pub(crate) struct GateLayer {
-    rules: Arc<Rules>,
+    shared: Arc<Shared>,
     router: Router,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rules: Rules,
+    auth: Option<Auth>,
+    streams: Option<Streams>,
+    request_bytes_max: usize,
 }
 
 /// Who may come in.
@@ -29,9 +50,17 @@ struct Rules {
 }
 
 impl GateLayer {
-    pub fn new(settings: &ServerSettings, router: Router) -> Self {
-        let rules = Rules { hosts: settings.hosts.clone(), origins: settings.cors_origins.clone() };
-        Self { rules: Arc::new(rules), router }
+    /// For a port; `streams` when it takes requests one by one.
+    pub fn new(
+        port: &PortSettings,
+        request_bytes_max: u32,
+        auth: Option<Auth>,
+        streams: Option<Streams>,
+        router: Router,
+    ) -> Self {
+        let rules = Rules { hosts: port.hosts.clone(), origins: port.cors_origins.clone() };
+        let shared = Shared { rules, auth, streams, request_bytes_max: request_bytes_max as usize };
+        Self { shared: Arc::new(shared), router }
     }
 }
 
@@ -39,24 +68,26 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, rules: self.rules.clone(), router: self.router.clone() }
+        Gate { inner, shared: self.shared.clone(), router: self.router.clone() }
     }
 }
 
-/// Refuses requests by the rules, answers the router's paths, and passes everything else on.
+/// Refuses requests by the rules, answers the router's paths and the streamed methods, and passes everything else on.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate<S> {
     inner: S,
-    rules: Arc<Rules>,
+    shared: Arc<Shared>,
     router: Router,
 }
 
 type Response = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
 
-impl<S> Service<HttpRequest> for Gate<S>
+impl<S, B> Service<HttpRequest<B>> for Gate<S>
 where
-    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError>,
+    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     type Response = HttpResponse;
     type Error = BoxError;
@@ -66,29 +97,102 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: HttpRequest) -> Response {
-        if let Err(reason) = self.rules.check(&request) {
-            return Box::pin(std::future::ready(Ok(refusal(reason))));
+    fn call(&mut self, request: HttpRequest<B>) -> Response {
+        let mut request = request.map(HttpBody::new);
+        if let Err(reason) = self.shared.rules.check(&request) {
+            return ready(refusal(reason));
         }
-        if !is_routed(request.uri().path()) {
+        let path = request.uri().path().to_owned();
+        if self.shared.auth.is_some() && !is_open(&path) {
+            let Some(permissions) = self.shared.permissions(&request) else { return ready(unauthorized()) };
+            request.extensions_mut().insert(permissions);
+        }
+        if is_routed(&path) {
+            let mut router = self.router.clone();
+            return Box::pin(async move {
+                let response = router.call(request).await.unwrap_or_else(|never| match never {});
+                Ok(response.map(HttpBody::new))
+            });
+        }
+        if !is_call(&request) {
             return Box::pin(self.inner.call(request));
         }
-        let mut router = self.router.clone();
-        Box::pin(async move {
-            let response = router.call(request).await.unwrap_or_else(|never| match never {});
-            Ok(response.map(HttpBody::new))
-        })
+        let (shared, mut inner) = (self.shared.clone(), self.inner.clone());
+        Box::pin(async move { shared.answer(request, &mut inner).await })
     }
 }
 
+impl Shared {
+    fn permissions<B>(&self, request: &HttpRequest<B>) -> Option<Permissions> {
+        let authorization = request.headers().get("authorization")?.to_str().ok()?;
+        self.auth.as_ref()?.permissions(authorization)
+    }
+
+    /// Reads the whole request, and streams the answer if it is one of those that are streamed.
+    async fn answer<S>(&self, request: HttpRequest, inner: &mut S) -> Result<HttpResponse, BoxError>
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let body = Limited::new(body, self.request_bytes_max).collect();
+        let bytes = match tokio::time::timeout(BODY_TIME_MAX, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Ok(self.too_large()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Ok(plain(StatusCode::REQUEST_TIMEOUT, "the request took too long\n")),
+        };
+        let permissions = head.extensions.get::<Permissions>();
+        if let Some(streams) = &self.streams
+            && let Some(answer) = streams.answer(&bytes, permissions).await
+        {
+            let mut response = HttpResponse::new(HttpBody::new(answer));
+            let json = HeaderValue::from_static("application/json; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            return Ok(response);
+        }
+        inner.call(HttpRequest::from_parts(head, HttpBody::new(Full::new(bytes)))).await
+    }
+
+    fn too_large(&self) -> HttpResponse {
+        let limit = self.request_bytes_max;
+        let error = format!(
+            r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{TOO_LARGE},"message":"the request is larger than {limit} bytes"}}}}"#
+        );
+        plain(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+}
+
+fn ready(response: HttpResponse) -> Response {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+/// A JSON-RPC request, as far as its header goes.
+fn is_call<B>(request: &HttpRequest<B>) -> bool {
+    let content = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    request.method() == Method::POST && content.is_some_and(|content| content.starts_with("application/json"))
+}
+
 fn is_routed(path: &str) -> bool {
-    matches!(path, "/health" | "/ready" | "/graphql")
+    matches!(path, "/health" | "/ready" | "/graphql" | "/login")
+}
+
+/// Paths that need no token.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/login")
+}
+
+fn plain(status: StatusCode, text: impl Into<HttpBody>) -> HttpResponse {
+    let mut response = HttpResponse::new(text.into());
+    *response.status_mut() = status;
+    response
+}
+
+fn unauthorized() -> HttpResponse {
+    plain(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN\n")
 }
 
 fn refusal(reason: &'static str) -> HttpResponse {
-    let mut response = HttpResponse::new(HttpBody::from(reason));
-    *response.status_mut() = axum::http::StatusCode::FORBIDDEN;
-    response
+    plain(StatusCode::FORBIDDEN, reason)
 }
 
 impl Rules {

@@ -7,39 +7,51 @@
 //! Here are sockets, limits and orderly shutdown. What methods answer is for `portico-jsonrpc` and
 //! `portico-graphql`.
 
+mod auth;
 mod error;
+mod framing;
 mod gate;
 mod graphql;
 mod health;
+mod ipc;
+mod listen;
 mod settings;
+mod tls;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, routing::get};
-use jsonrpsee::{
-    RpcModule,
-    server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder},
+use jsonrpsee::server::{
+    BatchRequestConfig, HttpBody, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder,
+    stop_channel,
 };
+use portico_governor::Governor;
 use portico_jsonrpc::{CallsLayer, NodeInfo};
-use portico_query::Query;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tokio::net::TcpListener;
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer},
+    map_response_body::MapResponseBodyLayer,
+};
 
 pub use error::ServerError;
-pub use settings::ServerSettings;
+pub use settings::{AuthSettings, IpcSettings, PortSettings, ServerSettings, TlsFiles};
 
+use auth::Auth;
 use gate::GateLayer;
+use ipc::IpcLimits;
 
 /// A server that accepts connections. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct RunningServer {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     handle: ServerHandle,
 }
 
 impl RunningServer {
-    /// Where it listens; the port is the real one when the settings asked for port 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, in the order of the settings' ports; a port is the real one when they asked for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Accepts no more connections, and waits until the calls that are being answered are done.
@@ -50,74 +62,115 @@ impl RunningServer {
     }
 }
 
-/// Starts serving `query` on the current tokio runtime.
+/// Starts serving on the current tokio runtime. Nothing is served unless everything can be.
 ///
 /// # Errors
-/// When the address cannot be bound, or a setting makes no sense.
+/// When an address cannot be bound, a file cannot be used, or a setting makes no sense.
 pub async fn start(
     settings: &ServerSettings,
-    query: &Query,
+    governor: &Governor,
     node: &Arc<NodeInfo>,
 ) -> Result<RunningServer, ServerError> {
-    let methods = portico_jsonrpc::methods(query, node, &settings.workers, &settings.namespaces)?;
-    let http = tower::ServiceBuilder::new()
-        .layer(cors(settings)?)
-        .layer(GateLayer::new(settings, routes(settings, query)));
-    let rpc = RpcServiceBuilder::new()
-        .layer(CallsLayer { response_bytes_max: settings.response_bytes_max as usize });
-    let server = Server::builder()
-        .set_config(config(settings))
-        .set_http_middleware(http)
-        .set_rpc_middleware(rpc)
-        .build(settings.address)
-        .await
-        .map_err(|source| ServerError::Bind { address: settings.address, source })?;
-    let address =
-        server.local_addr().map_err(|source| ServerError::Bind { address: settings.address, source })?;
-    tracing::info!(%address, namespaces = names(settings), websocket = settings.websocket, "serving JSON-RPC");
-    Ok(RunningServer { address, handle: server.start(methods) })
+    let (stop, handle) = stop_channel();
+    let mut addresses = Vec::new();
+    let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+    for port in &settings.ports {
+        let bind_error = |source| ServerError::Bind { address: port.address, source };
+        let methods = portico_jsonrpc::methods(governor, node, &port.namespaces)?;
+        let auth = port.auth.as_ref().map(Auth::new).transpose()?;
+        let streams = port.http.then(|| methods.streams.clone());
+        let router = routes(settings, port, governor, auth.as_ref());
+        let gate = GateLayer::new(port, settings.request_bytes_max, auth, streams, router);
+        let http = tower::ServiceBuilder::new()
+            .layer(MapResponseBodyLayer::new(HttpBody::new))
+            .layer(CompressionLayer::new())
+            .layer(cors(port)?)
+            .layer(gate);
+        let rpc = RpcServiceBuilder::new()
+            .layer(CallsLayer { response_bytes_max: settings.response_bytes_max as usize });
+        let builder = Server::builder()
+            .set_config(config(settings, port))
+            .set_http_middleware(http)
+            .set_rpc_middleware(rpc)
+            .to_service_builder();
+        let tls = port.tls.as_ref().map(tls::acceptor).transpose()?;
+        let listener = TcpListener::bind(port.address).await.map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        tracing::info!(
+            %address,
+            namespaces = names(port),
+            http = port.http,
+            websocket = port.websocket,
+            graphql = port.graphql,
+            tls = tls.is_some(),
+            authentication = port.auth.is_some(),
+            "serving"
+        );
+        let service_stop = stop.clone();
+        let service = move || builder.clone().build(methods.module.clone(), service_stop.clone());
+        let connections_max = settings.connections_max as usize;
+        tasks.push(Box::pin(listen::accept(listener, tls, connections_max, service, stop.clone())));
+        addresses.push(address);
+    }
+    if let Some(ipc) = &settings.ipc {
+        let methods = portico_jsonrpc::methods(governor, node, &ipc.namespaces)?;
+        let listener = ipc::bind(ipc)?;
+        tracing::info!(path = %ipc.path.display(), "serving IPC");
+        let limits = IpcLimits {
+            connections: settings.connections_max as usize,
+            request_bytes: settings.request_bytes_max as usize,
+            batch: settings.batch_max as usize,
+        };
+        tasks.push(Box::pin(ipc::accept(listener, ipc.path.clone(), limits, methods.module, stop.clone())));
+    }
+    for task in tasks {
+        tokio::spawn(task);
+    }
+    drop(stop);
+    Ok(RunningServer { addresses, handle })
 }
 
-/// The methods alone, for callers that have their own transport.
-///
-/// # Errors
-/// As [`start`].
-pub fn methods(
-    settings: &ServerSettings,
-    query: &Query,
-    node: &Arc<NodeInfo>,
-) -> Result<RpcModule<()>, ServerError> {
-    Ok(portico_jsonrpc::methods(query, node, &settings.workers, &settings.namespaces)?)
-}
-
-fn names(settings: &ServerSettings) -> String {
-    let names: Vec<_> = settings.namespaces.iter().map(|namespace| namespace.name()).collect();
+fn names(port: &PortSettings) -> String {
+    let names: Vec<_> = port.namespaces.iter().map(|namespace| namespace.name()).collect();
     names.join(",")
 }
 
-fn config(settings: &ServerSettings) -> ServerConfig {
+fn config(settings: &ServerSettings, port: &PortSettings) -> ServerConfig {
     let batch = match settings.batch_max {
         0 => BatchRequestConfig::Disabled,
         limit => BatchRequestConfig::Limit(limit),
     };
     let config = ServerConfig::builder()
         .max_connections(settings.connections_max)
+        .max_subscriptions_per_connection(settings.subscriptions_max)
         .max_request_body_size(settings.request_bytes_max)
         .max_response_body_size(settings.response_bytes_max)
         .set_batch_request_config(batch);
-    if settings.websocket { config.build() } else { config.http_only().build() }
+    match (port.http, port.websocket) {
+        (true, true) | (false, false) => config.build(),
+        (true, false) => config.http_only().build(),
+        (false, true) => config.ws_only().build(),
+    }
 }
 
 /// What is served besides JSON-RPC.
-fn routes(settings: &ServerSettings, query: &Query) -> Router {
-    let health = Router::new()
+fn routes(
+    settings: &ServerSettings,
+    port: &PortSettings,
+    governor: &Governor,
+    auth: Option<&Auth>,
+) -> Router {
+    let mut router = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
-        .with_state(query.clone());
-    if settings.graphql { health.merge(graphql::routes(settings, query)) } else { health }
+        .with_state(governor.query().clone());
+    if let Some(auth) = auth {
+        router = router.merge(auth::routes(auth.clone()));
+    }
+    if port.graphql { router.merge(graphql::routes(settings, governor)) } else { router }
 }
 
-fn cors(settings: &ServerSettings) -> Result<CorsLayer, ServerError> {
+fn cors(settings: &PortSettings) -> Result<CorsLayer, ServerError> {
     let layer = CorsLayer::new();
     if settings.cors_origins.is_empty() {
         return Ok(layer);

@@ -1,56 +1,114 @@
 //! What can be set about a server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use portico_jsonrpc::{Namespace, WorkerSettings};
+use portico_jsonrpc::Namespace;
 
-/// What can be set about a server. The defaults listen on the loopback address, with go-ethereum's limits.
+/// What one TCP port serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSettings {
+pub struct PortSettings {
     /// Where to listen.
     pub address: SocketAddr,
+    /// Whether requests may come one by one.
+    pub http: bool,
     /// Whether connections may become WebSockets.
     pub websocket: bool,
     /// Whether to serve `/graphql`.
     pub graphql: bool,
     /// Groups of methods.
     pub namespaces: Vec<Namespace>,
-    /// Connections and calls at the same time.
-    pub connections_max: u32,
-    /// Bytes of a request, at most.
-    pub request_bytes_max: u32,
-    /// Bytes of an answer, at most.
-    pub response_bytes_max: u32,
-    /// Calls in a batch, at most; 0 refuses batches.
-    pub batch_max: u32,
     /// Origins whose scripts may read answers and open WebSockets; `*` for all.
     pub cors_origins: Vec<String>,
     /// Names under which browsers may reach the server, against DNS rebinding; `*` for all. Addresses always may.
     pub hosts: Vec<String>,
-    /// Threads for calls.
-    pub workers: WorkerSettings,
+    /// Certificate and key, for TLS.
+    pub tls: Option<TlsFiles>,
+    /// Who may come in; everybody when left out.
+    pub auth: Option<AuthSettings>,
+}
+
+impl Default for PortSettings {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8545)),
+            http: true,
+            websocket: true,
+            graphql: false,
+            namespaces: vec![Namespace::Eth, Namespace::Net, Namespace::Web3],
+            cors_origins: Vec::new(),
+            hosts: vec!["localhost".to_owned()],
+            tls: None,
+            auth: None,
+        }
+    }
+}
+
+impl PortSettings {
+    pub(crate) fn allows_any_origin(&self) -> bool {
+        self.cors_origins.iter().any(|origin| origin == "*")
+    }
+}
+
+/// Files in PEM form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that vouch for it.
+    pub certificates: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How users prove who they are. With both, either will do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuthSettings {
+    /// TOML file of users with hashed passwords and permissions, for `/login`.
+    pub users: Option<PathBuf>,
+    /// Key of tokens that somebody else makes: 32 bytes in hexadecimal (HS256), or a public key in PEM form
+    /// (RS256 or ES256).
+    pub token_key: Option<PathBuf>,
+}
+
+/// The socket in the file system. Whoever may open it may call every method of its namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpcSettings {
+    /// The socket's path.
+    pub path: PathBuf,
+    /// Groups of methods.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// What can be set about a server. The defaults listen on the loopback address, with go-ethereum's limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// TCP ports.
+    pub ports: Vec<PortSettings>,
+    /// The socket in the file system.
+    pub ipc: Option<IpcSettings>,
+    /// Connections at the same time, on each port.
+    pub connections_max: u32,
+    /// Subscriptions of one connection.
+    pub subscriptions_max: u32,
+    /// Bytes of a request, at most.
+    pub request_bytes_max: u32,
+    /// Bytes of an answer that is not streamed, at most.
+    pub response_bytes_max: u32,
+    /// Calls in a batch, at most; 0 refuses batches.
+    pub batch_max: u32,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8545)),
-            websocket: true,
-            graphql: false,
-            namespaces: vec![Namespace::Eth, Namespace::Net, Namespace::Web3],
+            ports: vec![PortSettings::default()],
+            ipc: None,
             connections_max: 500,
+            subscriptions_max: 1024,
             request_bytes_max: 5 << 20,
             response_bytes_max: 160 << 20,
             batch_max: 1000,
-            cors_origins: Vec::new(),
-            hosts: vec!["localhost".to_owned()],
-            workers: WorkerSettings::default(),
         }
-    }
-}
-
-impl ServerSettings {
-    pub(crate) fn allows_any_origin(&self) -> bool {
-        self.cors_origins.iter().any(|origin| origin == "*")
     }
 }

@@ -1,97 +1,24 @@
 //! The server as clients see it, over a socket, on a database with nothing but a genesis block.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+mod common;
 
-use portico_chain::{insert_genesis, insert_header, write_checkpoint};
-use portico_chainspec::ChainSpec;
-use portico_db::{Database, DatabaseSettings};
+use std::sync::Arc;
+
+use common::{address, call, exchange, fixture, get, port, post, serve, settings, with_port};
+use portico_chain::{insert_header, write_checkpoint};
 use portico_jsonrpc::{Namespace, NodeInfo};
-use portico_query::{Query, QuerySettings};
-use portico_server::{RunningServer, ServerError, ServerSettings, start};
+use portico_server::{PortSettings, ServerError, ServerSettings, start};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-struct Fixture {
-    database: Arc<Database>,
-    query: Query,
-    _folder: TempDir,
-}
-
-fn fixture() -> Fixture {
-    let folder = TempDir::new().unwrap();
-    let database = Arc::new(Database::open(folder.path(), &DatabaseSettings::default()).unwrap());
-    let spec = ChainSpec::dev();
-    let txn = database.begin_rw().unwrap();
-    insert_genesis(&txn, spec.genesis_header(), spec.genesis_hash()).unwrap();
-    txn.commit().unwrap();
-    let query = Query::new(database.clone(), spec, QuerySettings::default());
-    Fixture { database, query, _folder: folder }
-}
-
-fn settings() -> ServerSettings {
-    ServerSettings { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Default::default() }
-}
-
-async fn serve(fixture: &Fixture, settings: &ServerSettings) -> RunningServer {
-    let node = Arc::new(NodeInfo::new("Portico/test".to_owned()));
-    start(settings, &fixture.query, &node).await.unwrap()
-}
-
-struct Answer {
-    status: u16,
-    headers: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-async fn exchange(address: SocketAddr, request: String) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    let (headers, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = headers[9..12].parse().unwrap();
-    Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
-}
-
-async fn get(address: SocketAddr, path: &str) -> Answer {
-    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await
-}
-
-async fn post(address: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
-    let body = body.to_string();
-    let length = body.len();
-    exchange(
-        address,
-        format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
-        ),
-    )
-    .await
-}
-
-fn call(method: &str, params: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
-}
-
 #[tokio::test]
 async fn calls_are_answered_alone_and_in_batches() {
     let fixture = fixture();
     let server = serve(&fixture, &settings()).await;
-    let address = server.address();
+    let address = address(&server);
     let answer = post(address, "/", "", &call("eth_chainId", json!([]))).await;
     assert_eq!(
         (answer.status, answer.json()),
@@ -118,9 +45,9 @@ async fn refused_arguments_say_why() {
     ];
     let reasons =
         ["hex string without 0x prefix", "invalid hex in storage key", "expected an address of 20 bytes"];
-    let answers = post(server.address(), "/", "", &json!(calls)).await.json();
+    let answers = post(address(&server), "/", "", &json!(calls)).await.json();
     for (index, reason) in reasons.into_iter().enumerate() {
-        let alone = post(server.address(), "/", "", &calls[index]).await.json();
+        let alone = post(address(&server), "/", "", &calls[index]).await.json();
         assert_eq!(alone, answers[index], "alone and in a batch");
         assert_eq!(alone["error"]["code"], -32602);
         let message = alone["error"]["message"].as_str().unwrap();
@@ -131,26 +58,27 @@ async fn refused_arguments_say_why() {
 #[tokio::test]
 async fn only_namespaces_of_the_settings_are_served() {
     let fixture = fixture();
-    let settings = ServerSettings { namespaces: vec![Namespace::Net], ..settings() };
+    let settings = with_port(PortSettings { namespaces: vec![Namespace::Net], ..port() });
     let server = serve(&fixture, &settings).await;
-    let answer = post(server.address(), "/", "", &call("eth_chainId", json!([]))).await.json();
+    let answer = post(address(&server), "/", "", &call("eth_chainId", json!([]))).await.json();
     assert_eq!(answer["error"]["code"], -32601);
-    let answer = post(server.address(), "/", "", &call("net_peerCount", json!([]))).await.json();
+    let answer = post(address(&server), "/", "", &call("net_peerCount", json!([]))).await.json();
     assert_eq!(answer["result"], "0x0");
 }
 
 #[tokio::test]
 async fn limits_are_kept() {
     let fixture = fixture();
-    let settings = ServerSettings { request_bytes_max: 1000, batch_max: 2, graphql: true, ..settings() };
+    let port = PortSettings { graphql: true, ..port() };
+    let settings = ServerSettings { request_bytes_max: 1000, batch_max: 2, ..with_port(port) };
     let server = serve(&fixture, &settings).await;
     let long = call("web3_sha3", json!([format!("0x{}", "00".repeat(1000))]));
-    let answer = post(server.address(), "/", "", &long).await;
+    let answer = post(address(&server), "/", "", &long).await;
     assert_eq!(answer.status, 413);
     let batch = vec![call("eth_chainId", json!([])); 3];
-    let answer = post(server.address(), "/", "", &json!(batch)).await.json();
+    let answer = post(address(&server), "/", "", &json!(batch)).await.json();
     assert_eq!(answer["error"]["code"], -32010);
-    let answer = post(server.address(), "/graphql", "", &json!({ "query": " ".repeat(1001) })).await;
+    let answer = post(address(&server), "/graphql", "", &json!({ "query": " ".repeat(1001) })).await;
     assert_eq!(answer.status, 413);
 }
 
@@ -158,13 +86,13 @@ async fn limits_are_kept() {
 async fn health_and_readiness_are_told_apart() {
     let fixture = fixture();
     let server = serve(&fixture, &settings()).await;
-    let address = server.address();
+    let address = address(&server);
     assert_eq!(get(address, "/health").await.json(), json!({ "status": "up" }));
     let ready = get(address, "/ready").await;
     assert_eq!((ready.status, ready.json()), (200, json!({ "ready": true, "head": 0 })));
 
     let txn = fixture.database.begin_rw().unwrap();
-    let mut header = fixture.query.spec().genesis_header().clone();
+    let mut header = fixture.governor.query().spec().genesis_header().clone();
     header.number = 1;
     insert_header(&txn, &header, header.hash_slow(), header.difficulty).unwrap();
     txn.commit().unwrap();
@@ -189,8 +117,8 @@ async fn health_and_readiness_are_told_apart() {
 async fn strangers_are_kept_out() {
     let fixture = fixture();
     let origins = vec!["https://good.example".to_owned()];
-    let server = serve(&fixture, &ServerSettings { cors_origins: origins, ..settings() }).await;
-    let address = server.address();
+    let server = serve(&fixture, &with_port(PortSettings { cors_origins: origins, ..port() })).await;
+    let address = address(&server);
     let body = call("eth_chainId", json!([]));
     let good = post(address, "/", "origin: https://good.example\r\n", &body).await;
     assert!(good.headers.contains("access-control-allow-origin: https://good.example"));
@@ -214,7 +142,7 @@ async fn connections_become_websockets_when_the_settings_say_so() {
         sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let fixture = fixture();
     let server = serve(&fixture, &settings()).await;
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let mut stream = TcpStream::connect(address(&server)).await.unwrap();
     stream.write_all(UPGRADE.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -229,9 +157,9 @@ async fn connections_become_websockets_when_the_settings_say_so() {
     let answer: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!((head[0], &answer["result"]), (0x81, &json!("0x0")));
 
-    let server = serve(&fixture, &ServerSettings { websocket: false, ..settings() }).await;
+    let server = serve(&fixture, &with_port(PortSettings { websocket: false, ..port() })).await;
     let answer =
-        exchange(server.address(), UPGRADE.replace("connection: upgrade", "connection: upgrade, close"))
+        exchange(address(&server), UPGRADE.replace("connection: upgrade", "connection: upgrade, close"))
             .await;
     assert_ne!(answer.status, 101);
 }
@@ -242,27 +170,30 @@ async fn graphql_is_there_when_asked_for() {
     let server = serve(&fixture, &settings()).await;
     let query =
         json!({ "query": "{ chainID block { number hash transactionCount } syncing { currentBlock } }" });
-    assert_eq!(post(server.address(), "/graphql", "", &query).await.status, 404);
+    assert_eq!(post(address(&server), "/graphql", "", &query).await.status, 404);
 
-    let server = serve(&fixture, &ServerSettings { graphql: true, ..settings() }).await;
-    let answer = post(server.address(), "/graphql", "", &query).await;
+    let server = serve(&fixture, &with_port(PortSettings { graphql: true, ..port() })).await;
+    let answer = post(address(&server), "/graphql", "", &query).await;
     let block = json!({
-        "number": "0x0", "hash": fixture.query.spec().genesis_hash(), "transactionCount": "0x0",
+        "number": "0x0", "hash": fixture.governor.query().spec().genesis_hash(), "transactionCount": "0x0",
     });
     let expected = json!({ "data": { "chainID": "0x539", "block": block, "syncing": null } });
     assert_eq!((answer.status, answer.json()), (200, expected));
-    let answer = post(server.address(), "/graphql", "", &json!({ "query": "{ nothing }" })).await;
+    let answer = post(address(&server), "/graphql", "", &json!({ "query": "{ nothing }" })).await;
     assert_eq!(answer.status, 400);
     assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains("nothing"));
-    assert!(get(server.address(), "/graphql").await.body.contains("Portico GraphQL"));
+    assert!(get(address(&server), "/graphql").await.body.contains("Portico GraphQL"));
 }
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let fixture = fixture();
     let server = serve(&fixture, &settings()).await;
-    let settings = ServerSettings { address: server.address(), ..settings() };
+    let settings = with_port(PortSettings { address: address(&server), ..port() });
     let node = Arc::new(NodeInfo::new(String::new()));
-    let error = start(&settings, &fixture.query, &node).await.unwrap_err();
-    assert!(matches!(&error, ServerError::Bind { address, .. } if *address == server.address()), "{error}");
+    let error = start(&settings, &fixture.governor, &node).await.unwrap_err();
+    assert!(
+        matches!(&error, ServerError::Bind { address, .. } if *address == server.addresses()[0]),
+        "{error}"
+    );
 }

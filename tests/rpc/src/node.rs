@@ -6,8 +6,9 @@ use alloy_primitives::B256;
 use async_graphql::{Request, Response};
 use eyre::{Context, Result, eyre};
 use jsonrpsee::RpcModule;
+use portico_governor::{Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
-use portico_jsonrpc::{Namespace, NodeInfo, WorkerSettings, methods};
+use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::Value;
@@ -32,8 +33,9 @@ impl RpcNode {
         let node = import_chain(genesis, &[chain.to_owned()])?;
         let query = Query::new(node.database.clone(), node.spec.clone(), settings);
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
-        let methods = methods(&query, &info, &WorkerSettings::default(), &Namespace::ALL)?;
-        let graphql = Service::new(query.clone(), &GraphqlSettings::default());
+        let governor = Governor::start(query.clone(), &GovernorSettings::default())?;
+        let methods = methods(&governor, &info, &Namespace::ALL)?.module;
+        let graphql = Service::new(governor, &GraphqlSettings::default());
         Ok(Self { query, methods, graphql, node })
     }
 

@@ -2,6 +2,7 @@
 
 mod convert;
 mod filter;
+mod pubsub;
 mod server;
 mod slot;
 mod sync;
@@ -13,6 +14,7 @@ use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 
 pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
 pub use filter::FilterArgument;
+pub(crate) use pubsub::{EthPubSub, EthPubSubApiServer};
 pub(crate) use server::Eth;
 pub use slot::SlotArgument;
 pub use sync::Syncing;

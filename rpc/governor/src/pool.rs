@@ -1,0 +1,138 @@
+//! The threads of one class.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{Class, ClassSettings, Refusal};
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Work that waits for a thread, until it is taken by one or given up.
+#[derive(Clone)]
+struct Job {
+    submitted: Instant,
+    work: Arc<Mutex<Option<Work>>>,
+}
+
+impl Job {
+    fn take(&self) -> Option<Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A place in the queue. Dropping it gives up the work, unless a thread has taken it.
+pub(crate) struct Waiting {
+    class: Class,
+    job: Job,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        gauge("portico_rpc_class_waiting", self.class).decrement(1.0);
+        // What is left of the job in the channel is a few words.
+        self.job.take();
+    }
+}
+
+/// Threads that take jobs from a bounded queue until the pool is dropped.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    class: Class,
+    settings: ClassSettings,
+    places: Arc<Semaphore>,
+    jobs: Sender<Job>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("submitted", &self.submitted).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub fn start(class: Class, settings: &ClassSettings) -> std::io::Result<Self> {
+        let (jobs, queue) = unbounded();
+        for number in 0..settings.threads.max(1) {
+            let queue = queue.clone();
+            let nice = settings.nice;
+            std::thread::Builder::new()
+                .name(format!("rpc-{class}-{number}"))
+                .spawn(move || work_through(class, nice, &queue))?;
+        }
+        let places = Arc::new(Semaphore::new(settings.queue.clamp(1, Semaphore::MAX_PERMITS)));
+        Ok(Self { class, settings: settings.clone(), places, jobs })
+    }
+
+    pub fn settings(&self) -> &ClassSettings {
+        &self.settings
+    }
+
+    /// Puts work into the queue, unless that is full. The place is free again when the result is dropped, which is to
+    /// happen as soon as the work has begun.
+    pub fn submit(&self, work: impl FnOnce() + Send + 'static) -> Result<Waiting, Refusal> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.count_refusal("queue");
+            return Err(Refusal::QueueFull { class: self.class, limit: self.settings.queue });
+        };
+        let work: Work = Box::new(work);
+        let job = Job { submitted: Instant::now(), work: Arc::new(Mutex::new(Some(work))) };
+        self.jobs.send(job.clone()).map_err(|_| Refusal::Lost)?;
+        gauge("portico_rpc_class_waiting", self.class).increment(1.0);
+        Ok(Waiting { class: self.class, job, _place: place })
+    }
+
+    /// The error of a call that has waited for too long.
+    pub fn refuse_waiting(&self) -> Refusal {
+        self.count_refusal("wait");
+        Refusal::WaitedTooLong { class: self.class, limit: self.settings.wait }
+    }
+
+    /// Counts a call that was stopped because it worked for too long.
+    pub fn note_timeout(&self) {
+        self.count_refusal("time");
+    }
+
+    fn count_refusal(&self, limit: &'static str) {
+        metrics::counter!("portico_rpc_refused_total", "class" => self.class.name(), "limit" => limit)
+            .increment(1);
+    }
+}
+
+fn gauge(name: &'static str, class: Class) -> metrics::Gauge {
+    metrics::gauge!(name, "class" => class.name())
+}
+
+fn work_through(class: Class, nice: u8, queue: &Receiver<Job>) {
+    lower_priority(class, nice);
+    while let Ok(job) = queue.recv() {
+        let Some(work) = job.take() else { continue };
+        metrics::histogram!("portico_rpc_class_wait_seconds", "class" => class.name())
+            .record(job.submitted.elapsed().as_secs_f64());
+        gauge("portico_rpc_class_running", class).increment(1.0);
+        // The thread outlives a bug in one call; whoever waits for it sees that its channel is gone.
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            tracing::error!(%class, "an RPC call panicked");
+        }
+        gauge("portico_rpc_class_running", class).decrement(1.0);
+    }
+}
+
+/// Linux gives every thread a niceness of its own; elsewhere it would be the whole process's.
+#[cfg(target_os = "linux")]
+fn lower_priority(class: Class, nice: u8) {
+    if nice > 0
+        && let Err(error) = rustix::process::nice(i32::from(nice))
+    {
+        tracing::warn!(%class, %error, "the priority of RPC threads could not be lowered");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lower_priority(_class: Class, _nice: u8) {}
