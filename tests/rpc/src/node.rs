@@ -4,14 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use alloy_primitives::B256;
 use async_graphql::{Request, Response};
-use eyre::{Context, Result, eyre};
+use eyre::{Context, Result, ensure, eyre};
 use jsonrpsee::RpcModule;
 use portico_governor::{Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
 use portico_test_support::{TestNode, import_chain};
-use serde_json::Value;
+use serde_json::{Value, json, value::RawValue};
+use tokio::sync::mpsc::Receiver;
 
 /// A node that has imported a chain into a temporary folder.
 #[derive(Debug)]
@@ -30,13 +31,23 @@ impl RpcNode {
 
     /// [`RpcNode::import`] with bounds on calls.
     pub fn import_with(genesis: &Path, chain: &Path, settings: QuerySettings) -> Result<Self> {
-        let node = import_chain(genesis, &[chain.to_owned()])?;
+        Self::serve(import_chain(genesis, &[chain.to_owned()])?, settings)
+    }
+
+    fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let query = Query::new(node.database.clone(), node.spec.clone(), settings);
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
         let governor = Governor::start(query.clone(), &GovernorSettings::default())?;
         let methods = methods(&governor, &info, &Namespace::ALL)?.module;
         let graphql = Service::new(governor, &GraphqlSettings::default());
         Ok(Self { query, methods, graphql, node })
+    }
+
+    /// [`RpcNode::import`] up to a block.
+    pub fn import_to(genesis: &Path, chain: &Path, to: u64) -> Result<Self> {
+        let node = TestNode::new(&genesis.to_string_lossy())?;
+        node.import(&[chain.to_owned()], Some(to))?;
+        Self::serve(node, QuerySettings::default())
     }
 
     /// What the methods answer from.
@@ -72,6 +83,15 @@ impl RpcNode {
     pub async fn call(&self, request: &Value) -> Result<Value> {
         let (response, _) = self.methods.raw_json_request(&request.to_string(), 1).await?;
         Ok(serde_json::from_str(response.get())?)
+    }
+
+    /// Subscribes; messages arrive in the receiver.
+    pub async fn subscribe(&self, params: Value) -> Result<Receiver<Box<RawValue>>> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": params });
+        let (response, messages) = self.methods.raw_json_request(&request.to_string(), 1024).await?;
+        let response: Value = serde_json::from_str(response.get())?;
+        ensure!(response.get("error").is_none(), "{response}");
+        Ok(messages)
     }
 
     /// Answers one GraphQL query.
