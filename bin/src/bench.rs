@@ -1,8 +1,9 @@
-//! `portico bench`: heavy chains, and what it takes to import them.
+//! `portico bench`: heavy chains, what it takes to import them, and how fast they are served.
 
 mod baseline;
 mod generate;
 mod import;
+mod rpc;
 
 use clap::Subcommand;
 use eyre::Result;
@@ -16,11 +17,17 @@ pub enum BenchCommand {
     Generate(generate::GenerateArgs),
     /// Import block files into a new database and compare with what the bare libraries take
     Import(import::ImportArgs),
+    /// Ask a database's chain many questions and print how fast they are answered
+    Rpc(rpc::RpcArgs),
+    /// Import block files while clients send the heaviest calls, and print what that costs
+    Abuse(rpc::AbuseArgs),
 }
 
 pub(crate) fn run(command: BenchCommand) -> Result<()> {
     match command {
         BenchCommand::Generate(args) => generate::run(&args),
         BenchCommand::Import(args) => import::run(&args),
+        BenchCommand::Rpc(args) => rpc::run(&args),
+        BenchCommand::Abuse(args) => rpc::run_abuse(&args),
     }
 }

@@ -1,0 +1,161 @@
+//! A client that sends calls over HTTP and measures how long the answers take.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use eyre::{Result, ensure, eyre};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+/// Makes the parameters of one call.
+pub(super) type Ask = Arc<dyn Fn(&mut StdRng) -> (&'static str, Value) + Send + Sync>;
+
+/// Sends calls to one server. Clones share connections.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+}
+
+/// How an answer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// A result, of so many bytes with its frame.
+    Answered(usize),
+    /// An error object with this code.
+    Refused(i64),
+    /// The connection ended, or what came is no answer.
+    Broken,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { http: HttpClient::builder(TokioExecutor::new()).build_http(), address }
+    }
+
+    /// Sends one call and reads the whole answer.
+    pub async fn call(&self, method: &str, params: &Value) -> Outcome {
+        match self.exchange(method, params).await {
+            Ok(bytes) => outcome(&bytes),
+            Err(_) => Outcome::Broken,
+        }
+    }
+
+    async fn exchange(&self, method: &str, params: &Value) -> Result<Bytes> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let request = hyper::Request::post(format!("http://{}/", self.address))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = self.http.request(request).await?;
+        ensure!(response.status().is_success(), "status {}", response.status());
+        Ok(response.into_body().collect().await?.to_bytes())
+    }
+
+    /// The result of one call.
+    pub async fn result(&self, method: &str, params: &Value) -> Result<Value> {
+        let mut answer: Value = serde_json::from_slice(&self.exchange(method, params).await?)?;
+        answer.get_mut("result").map(Value::take).ok_or_else(|| eyre!("{method} {params}: {answer}"))
+    }
+}
+
+/// Large answers are not taken apart: only whether they begin as a result does.
+fn outcome(bytes: &[u8]) -> Outcome {
+    const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":"#;
+    if bytes.starts_with(RESULT) && bytes.ends_with(b"}") {
+        return Outcome::Answered(bytes.len());
+    }
+    let answer: Option<Value> = serde_json::from_slice(bytes).ok();
+    let code = answer.and_then(|answer| answer["error"]["code"].as_i64());
+    code.map_or(Outcome::Broken, Outcome::Refused)
+}
+
+/// What many calls took.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    /// How long each answer took, in microseconds; sorted.
+    pub micros: Vec<u64>,
+    /// Calls that got an error, by code.
+    pub refused: std::collections::BTreeMap<i64, u64>,
+    /// Calls that got no answer.
+    pub broken: u64,
+    /// Bytes of all answers.
+    pub bytes: u64,
+    /// How long all of it took.
+    pub elapsed: Duration,
+}
+
+impl Measured {
+    /// The time within which this part of all calls was answered.
+    pub fn quantile(&self, part: f64) -> Duration {
+        let Some(last) = self.micros.len().checked_sub(1) else { return Duration::ZERO };
+        let index = (last as f64 * part).round() as usize;
+        Duration::from_micros(self.micros[index.min(last)])
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.micros.len() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.micros.extend(other.micros);
+        for (code, count) in other.refused {
+            *self.refused.entry(code).or_default() += count;
+        }
+        self.broken += other.broken;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Lets `clients` send calls, each one after the other, until `stop`.
+pub(super) async fn load(
+    address: SocketAddr,
+    clients: usize,
+    ask: &Ask,
+    pause: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Measured {
+    let begun = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..clients {
+        let (ask, stop, client) = (ask.clone(), stop.clone(), Client::new(address));
+        running.spawn(async move {
+            let mut random = StdRng::seed_from_u64(number as u64);
+            let mut measured = Measured::default();
+            while !stop.load(Ordering::Relaxed) {
+                let (method, params) = ask(&mut random);
+                let sent = Instant::now();
+                match client.call(method, &params).await {
+                    Outcome::Answered(bytes) => {
+                        measured.micros.push(sent.elapsed().as_micros() as u64);
+                        measured.bytes += bytes as u64;
+                    }
+                    Outcome::Refused(code) => *measured.refused.entry(code).or_default() += 1,
+                    Outcome::Broken => measured.broken += 1,
+                }
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            measured
+        });
+    }
+    let mut all = Measured::default();
+    while let Some(measured) = running.join_next().await {
+        all.add(measured.unwrap_or_default());
+    }
+    all.micros.sort_unstable();
+    all.elapsed = begun.elapsed();
+    all
+}
