@@ -29,7 +29,7 @@ use portico_query::Query;
 
 pub use calls::{Calls, CallsLayer};
 pub use debug::DebugApiServer;
-pub use eth::EthApiServer;
+pub use eth::{EthApiServer, EthFactsApiServer, EthGasApiServer, EthStateApiServer};
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
 pub use trace::TraceApiServer;
@@ -52,7 +52,7 @@ pub fn methods(
         match namespace {
             Namespace::Debug => module.merge(debug::Debug::new(workers.clone()).into_rpc())?,
             Namespace::Trace => module.merge(trace::Trace::new(workers.clone()).into_rpc())?,
-            Namespace::Eth => module.merge(eth::Eth::new(workers.clone()).into_rpc())?,
+            Namespace::Eth => module.merge(eth::methods(&workers)?)?,
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
         }
