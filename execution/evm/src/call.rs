@@ -1,19 +1,52 @@
 //! Calls that change nothing: `eth_call`.
+//!
+//! A call may run for as long as its gas lasts, which is longer than anyone waits: the instructions by which code can
+//! repeat itself ask the state under the call whether to go on. That costs nothing on all the others.
 
 use alloy_evm::{
-    Database, Evm, EvmEnv, EvmFactory,
-    eth::{EthEvmContext, EthEvmFactory},
+    Database, Evm, EvmEnv,
+    eth::{EthEvm, EthEvmContext},
+    precompiles::PrecompilesMap,
 };
 use alloy_primitives::{Bytes, Log};
 use revm::{
-    Inspector,
+    Context, Inspector, MainBuilder, MainContext,
+    bytecode::opcode,
     context::{
-        TxEnv,
-        result::{EVMError, ExecutionResult, HaltReason, ResultAndState},
+        ContextError, TxEnv,
+        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
+    },
+    inspector::NoOpInspector,
+    interpreter::{
+        Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+        instructions::{contract, control},
+        interpreter::EthInterpreter,
     },
 };
 
-use crate::ReadError;
+use crate::{PrecompileChanges, ReadError};
+
+/// State under calls, and what is special about the calls.
+pub trait CallState: Database<Error = ReadError> {
+    /// Precompiled contracts that are not where the fork has them.
+    fn precompile_changes(&self) -> &PrecompileChanges;
+
+    /// Asked again and again while code runs, every few microseconds.
+    ///
+    /// # Errors
+    /// Any error ends the call, which then fails with it.
+    fn tick(&mut self) -> Result<(), ReadError>;
+}
+
+impl<S: CallState> CallState for &mut S {
+    fn precompile_changes(&self) -> &PrecompileChanges {
+        (**self).precompile_changes()
+    }
+
+    fn tick(&mut self) -> Result<(), ReadError> {
+        (**self).tick()
+    }
+}
 
 /// What a call gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,49 +103,118 @@ impl From<ExecutionResult> for CallOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The request breaks a rule, such as a balance that does not cover its value.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTransaction),
+    /// The block that the request is to run in lacks something.
     #[error("{0}")]
-    Invalid(String),
-    /// State could not be read.
+    Block(String),
+    /// State could not be read, or the call was stopped.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
 
-/// Runs a call on `database`. The caller has set the environment's checks (balance, nonce, base fee) as it likes.
+impl From<EVMError<ReadError>> for CallError {
+    fn from(error: EVMError<ReadError>) -> Self {
+        match error {
+            EVMError::Transaction(error) => Self::Invalid(error),
+            EVMError::Database(error) => Self::Read(error),
+            error => Self::Block(error.to_string()),
+        }
+    }
+}
+
+/// Runs a call on `state`. The caller has set the environment's checks (balance, nonce, base fee) as it likes.
 ///
 /// # Errors
 /// [`CallError::Invalid`] for a request that no block could hold.
-pub fn call<D: Database<Error = ReadError>>(
-    database: D,
+pub fn call<S: CallState>(
+    state: S,
     environment: EvmEnv,
     request: TxEnv,
-) -> Result<CallOutcome, CallError> {
-    let mut evm = EthEvmFactory::default().create_evm(database, environment);
-    let result = match evm.transact(request) {
-        Ok(result) => result.result,
-        Err(EVMError::Database(error)) => return Err(CallError::Read(error)),
-        Err(error) => return Err(CallError::Invalid(error.to_string())),
-    };
-    Ok(result.into())
+) -> Result<ResultAndState<HaltReason>, CallError> {
+    Ok(call_evm(state, environment, NoOpInspector, Inspect::No).transact(request)?)
 }
 
 /// Runs a call under an inspector; the state does not change.
 ///
 /// # Errors
 /// As [`call`].
-pub fn inspect_call<'d, D, I>(
-    database: &'d mut D,
+pub fn inspect_call<'d, S, I>(
+    state: &'d mut S,
     environment: EvmEnv,
     request: TxEnv,
     inspector: &'d mut I,
 ) -> Result<ResultAndState<HaltReason>, CallError>
 where
-    D: Database<Error = ReadError>,
-    &'d mut I: Inspector<EthEvmContext<&'d mut D>>,
+    S: CallState,
+    &'d mut I: Inspector<EthEvmContext<&'d mut S>>,
 {
-    let mut evm = EthEvmFactory::default().create_evm_with_inspector(database, environment, inspector);
-    match evm.transact(request) {
-        Ok(result) => Ok(result),
-        Err(EVMError::Database(error)) => Err(CallError::Read(error)),
-        Err(error) => Err(CallError::Invalid(error.to_string())),
-    }
+    Ok(call_evm(state, environment, inspector, Inspect::Yes).transact(request)?)
+}
+
+/// Whether an inspector sees the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspect {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// The interpreter for calls.
+pub type CallEvm<S, I> = EthEvm<S, I, PrecompilesMap>;
+
+/// An interpreter for any number of calls and system calls on `state`.
+pub fn call_evm<S: CallState, I: Inspector<EthEvmContext<S>>>(
+    state: S,
+    environment: EvmEnv,
+    inspector: I,
+    inspect: Inspect,
+) -> CallEvm<S, I> {
+    let precompiles = state.precompile_changes().apply(environment.cfg_env.spec);
+    let mut evm = Context::mainnet()
+        .with_block(environment.block_env)
+        .with_cfg(environment.cfg_env)
+        .with_db(state)
+        .build_mainnet_with_inspector(inspector)
+        .with_precompiles(precompiles);
+    let table = evm.instruction.instruction_table_mut();
+    table[opcode::JUMP as usize] = Instruction::new(jump::<S>);
+    table[opcode::JUMPI as usize] = Instruction::new(jumpi::<S>);
+    table[opcode::CALL as usize] = Instruction::new(run::<{ opcode::CALL }, S>);
+    table[opcode::CALLCODE as usize] = Instruction::new(run::<{ opcode::CALLCODE }, S>);
+    table[opcode::DELEGATECALL as usize] = Instruction::new(run::<{ opcode::DELEGATECALL }, S>);
+    table[opcode::STATICCALL as usize] = Instruction::new(run::<{ opcode::STATICCALL }, S>);
+    table[opcode::CREATE as usize] = Instruction::new(create::<false, S>);
+    table[opcode::CREATE2 as usize] = Instruction::new(create::<true, S>);
+    EthEvm::new(evm, inspect == Inspect::Yes)
+}
+
+type Ictx<'a, S> = InstructionContext<'a, EthEvmContext<S>, EthInterpreter>;
+
+fn jump<S: CallState>(context: Ictx<'_, S>) -> InstructionExecResult {
+    tick(context.host)?;
+    control::jump(context)
+}
+
+fn jumpi<S: CallState>(context: Ictx<'_, S>) -> InstructionExecResult {
+    tick(context.host)?;
+    control::jumpi(context)
+}
+
+fn run<const KIND: u8, S: CallState>(context: Ictx<'_, S>) -> InstructionExecResult {
+    tick(context.host)?;
+    contract::call::<KIND, _, _>(context)
+}
+
+fn create<const IS_CREATE2: bool, S: CallState>(context: Ictx<'_, S>) -> InstructionExecResult {
+    tick(context.host)?;
+    contract::create::<IS_CREATE2, _, _>(context)
+}
+
+fn tick<S: CallState>(host: &mut EthEvmContext<S>) -> InstructionExecResult {
+    let Err(error) = host.journaled_state.database.tick() else { return Ok(()) };
+    // The interpreter looks here before it makes anything of the halt.
+    host.error = Err(ContextError::Db(error));
+    Err(InstructionResult::FatalExternalError)
 }

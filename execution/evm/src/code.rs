@@ -109,7 +109,7 @@ fn execute<'o, R: StateReader, I>(
     let result = match run(&mut CodeHandler { rules, evm: PhantomData }, &mut evm) {
         Ok(result) => result,
         Err(EVMError::Database(error)) => return Err(CallError::Read(error)),
-        Err(error) => return Err(CallError::Invalid(error.to_string())),
+        Err(error) => return Err(error.into()),
     };
     let changes = evm.ctx.journal_mut().finalize();
     evm.ctx.db_mut().commit(changes);

@@ -22,6 +22,7 @@ mod error;
 mod instructions;
 mod memory;
 mod overlay;
+mod precompiles;
 mod reader;
 mod senders;
 mod single;
@@ -32,13 +33,14 @@ pub use block::{
     Beneficiary, BlockEvmContext, BlockExecution, BlockInput, BlockOutcome, Traced, execute_block,
     execute_block_by_transactions, spec_id, transaction_environment,
 };
-pub use call::{CallError, CallOutcome, call, inspect_call};
+pub use call::{CallError, CallEvm, CallOutcome, CallState, Inspect, call, call_evm, inspect_call};
 pub use code::{CodeRun, run_code};
 pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
 pub use instructions::BlockDatabase;
 pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
+pub use precompiles::{PrecompileChanges, is_precompile, named_precompiles};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};

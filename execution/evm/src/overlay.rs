@@ -204,6 +204,62 @@ impl<R: StateReader> Overlay<R> {
         self.touched = Some(touched);
     }
 
+    /// An account as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn known_account(&mut self, address: Address) -> Result<Option<Account>, ReadError> {
+        let position = self.load(address)?;
+        Ok(self.accounts[position].current)
+    }
+
+    /// Puts an account in, as no transaction could: an empty one stays. Its storage stays too.
+    ///
+    /// # Errors
+    /// When the account that was there cannot be read.
+    pub fn replace_account(
+        &mut self,
+        address: Address,
+        account: Account,
+        code: Option<Bytecode>,
+    ) -> Result<(), ReadError> {
+        let position = self.load(address)?;
+        if let Some(code) = code {
+            self.keep_code(&AccountInfo {
+                code_hash: account.code_hash,
+                code: Some(code),
+                ..AccountInfo::default()
+            });
+        }
+        self.set_account(position, Some(account));
+        Ok(())
+    }
+
+    /// Puts a slot's value in; an account that does not exist comes to be.
+    ///
+    /// # Errors
+    /// When what was there cannot be read.
+    pub fn replace_slot(&mut self, address: Address, slot: U256, value: U256) -> Result<(), ReadError> {
+        let position = self.load(address)?;
+        let before = self.load_slot(position, slot)?;
+        if before != value {
+            self.set_slot(position, slot, before, value);
+        }
+        if self.accounts[position].current.is_none() {
+            self.set_account(position, Some(Account::default()));
+        }
+        Ok(())
+    }
+
+    /// Sets every slot of an account to zero.
+    ///
+    /// # Errors
+    /// When the account or its slots cannot be read.
+    pub fn wipe_storage(&mut self, address: Address) -> Result<(), ReadError> {
+        let position = self.load(address)?;
+        self.wipe(position)
+    }
+
     /// Memory taken, in bytes, about.
     pub fn bytes(&self) -> usize {
         // Hash tables are three quarters full on average; a slot's entry is its key, three words and the control byte.
@@ -331,7 +387,8 @@ impl<R: StateReader> Overlay<R> {
         }
         let block_number = self.block_number;
         let account = &mut self.accounts[position];
-        account.wiped |= account.base.is_some() && account.slots.values().any(|slot| !slot.base.is_zero());
+        let had_slots = !self.reader.lists_slots() || account.slots.values().any(|slot| !slot.base.is_zero());
+        account.wiped |= account.base.is_some() && had_slots;
         account.storage_is_known = true;
         for (key, slot) in &mut account.slots {
             if slot.current.is_zero() {

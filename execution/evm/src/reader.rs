@@ -47,6 +47,12 @@ pub trait StateReader: std::fmt::Debug {
     /// All slots of an account that are set, in order: for wiping them.
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError>;
 
+    /// Whether [`StateReader::slots`] lists them. Where it does not, wiping is noted although no slot is known
+    /// ([`WrittenAccount::wipe_storage`](crate::WrittenAccount)).
+    fn lists_slots(&self) -> bool {
+        true
+    }
+
     /// Whether an account has any slot that is set.
     fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError>;
 
@@ -71,6 +77,10 @@ impl<R: StateReader + ?Sized> StateReader for &mut R {
 
     fn slots(&mut self, address: &Address) -> Result<Vec<StorageEntry>, ReadError> {
         (**self).slots(address)
+    }
+
+    fn lists_slots(&self) -> bool {
+        (**self).lists_slots()
     }
 
     fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
@@ -121,9 +131,13 @@ impl<K: TransactionKind> StateReader for StateAt<'_, '_, K> {
         Ok(Self::storage(self, address, slot)?)
     }
 
-    /// Only for wiping, which a call's overlay never writes anywhere: the slots that are read one by one suffice.
+    /// Not known without walking the history. For wiping, the slots that are read one by one suffice.
     fn slots(&mut self, _: &Address) -> Result<Vec<StorageEntry>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn lists_slots(&self) -> bool {
+        false
     }
 
     /// Not known without walking the history: a call may create a contract where a block would not (EIP-7610; on

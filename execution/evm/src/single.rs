@@ -25,7 +25,7 @@ pub fn execute_single<R: StateReader>(
     let result = match evm.transact(transaction) {
         Ok(result) => result,
         Err(EVMError::Database(error)) => return Err(CallError::Read(error)),
-        Err(error) => return Err(CallError::Invalid(error.to_string())),
+        Err(error) => return Err(error.into()),
     };
     evm.db_mut().commit(result.state);
     overlay.check()?;

@@ -19,4 +19,4 @@ pub use error::TracerError;
 pub use executed::{Executed, StateBefore};
 pub use geth::GethTracer;
 pub use parity::ParityTracer;
-pub use revm_inspectors::tracing::TransactionContext;
+pub use revm_inspectors::{access_list::AccessListInspector, tracing::TransactionContext};

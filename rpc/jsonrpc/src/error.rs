@@ -13,6 +13,27 @@ pub enum MethodError {
     /// Nobody worked on it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Nothing is asked for.
+    #[error("empty request")]
+    EmptyRequest,
+    /// More storage slots are asked for than one call reads.
+    #[error("too many slots (max {max})")]
+    TooManySlots {
+        /// How many may be.
+        max: usize,
+    },
+    /// More storage slots are to be proven than one call proves.
+    #[error("too many storage keys (max {max})")]
+    TooManyKeys {
+        /// How many may be.
+        max: usize,
+    },
+    /// This node makes no blocks.
+    #[error("etherbase must be explicitly specified")]
+    NoCoinbase,
+    /// Nobody mines any more.
+    #[error("not supported, consensus engine is not ethash")]
+    NoMining,
     /// The thread that worked on the call ended unexpectedly.
     #[error("internal error")]
     Lost,
@@ -42,6 +63,8 @@ const UNAVAILABLE: i32 = -32002;
 pub(crate) const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: too much work for one call.
 const LIMIT: i32 = -32005;
+/// Execution API: more than a client may ask for at once.
+const CLIENT_LIMIT: i32 = -38026;
 /// Execution API: a block tag that no consensus client has given a meaning.
 const UNKNOWN_BLOCK: i32 = -39001;
 /// Execution API: the code reverted; `data` is what it returned.
@@ -79,6 +102,9 @@ fn code(error: &MethodError) -> i32 {
         MethodError::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => LIMIT,
         MethodError::NotAllowed => UNAUTHORIZED,
         MethodError::Refused(Refusal::Lost) | MethodError::Lost | MethodError::NotJson(_) => INTERNAL,
+        MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
+        MethodError::TooManySlots { .. } => CLIENT_LIMIT,
+        MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
     }
 }
 
@@ -87,24 +113,29 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::Db(_) | QueryError::Chain(_) | QueryError::State(_) | QueryError::Execution(_) => {
             INTERNAL
         }
-        QueryError::Call(CallError::Read(_)) => INTERNAL,
+        QueryError::Call(CallError::Read(_)) | QueryError::Trie(_) | QueryError::StateRoot { .. } => INTERNAL,
         QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
         QueryError::Undecodable { .. } | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
         QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,
         QueryError::Tracer(TracerError::Read(_)) => INTERNAL,
         QueryError::TagUnknown { .. } => UNKNOWN_BLOCK,
         QueryError::NotCanonical { .. } | QueryError::GenesisNotTraceable => INVALID_INPUT,
-        QueryError::Halted { .. } | QueryError::Call(CallError::Invalid(_)) => INVALID_INPUT,
+        QueryError::Halted { .. } | QueryError::Call(CallError::Invalid(_) | CallError::Block(_)) => {
+            INVALID_INPUT
+        }
+        QueryError::NotPrecompile { .. } | QueryError::AlreadyOverridden { .. } => INVALID_INPUT,
+        QueryError::GasRequired { .. } | QueryError::InsufficientFunds { .. } => INVALID_INPUT,
+        QueryError::Percentiles { .. } => INVALID_INPUT,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } | QueryError::Cancelled => UNAVAILABLE,
         QueryError::RangeReversed { .. } | QueryError::RangeBeyondHead { .. } => INVALID_PARAMS,
-        QueryError::Request(_) | QueryError::Override(_) => INVALID_PARAMS,
+        QueryError::Request(_) | QueryError::StateAndDiff { .. } => INVALID_PARAMS,
         QueryError::TooManyLogs { .. }
         | QueryError::TooManyBlocks { .. }
+        | QueryError::TooManyChanges { .. }
         | QueryError::AnswerTooLarge { .. } => LIMIT,
         QueryError::Unwritable(_) => INTERNAL,
         QueryError::Reverted { .. } => REVERTED,
-        QueryError::UnsupportedOverride(_) => UNSUPPORTED,
     }
 }
 

@@ -31,8 +31,7 @@ use portico_governor::Governor;
 
 pub use calls::{Calls, CallsLayer, record_raw};
 pub use debug::DebugApiServer;
-pub use eth::EthApiServer;
-use eth::EthPubSubApiServer;
+pub use eth::{EthApiServer, EthFactsApiServer, EthGasApiServer, EthPubSubApiServer, EthStateApiServer};
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
 pub use permissions::Permissions;
@@ -73,10 +72,7 @@ pub fn methods(
                 module.merge(trace::Trace::new(workers.clone()).into_rpc())?;
                 streamed.extend(trace::STREAMED);
             }
-            Namespace::Eth => {
-                module.merge(eth::Eth::new(workers.clone()).into_rpc())?;
-                module.merge(eth::EthPubSub::new(workers.clone()).into_rpc())?;
-            }
+            Namespace::Eth => module.merge(eth::methods(&workers)?)?,
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
         }

@@ -4,38 +4,28 @@ use std::collections::BTreeMap;
 
 use alloy_consensus::{Header, constants::KECCAK_EMPTY};
 use alloy_evm::{
-    overrides::{OverrideBlockHashes, StateOverrideError, apply_block_overrides, apply_state_overrides},
+    overrides::{OverrideBlockHashes, apply_block_overrides},
     rpc::TryIntoTxEnv,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_rpc_types_eth::{BlockOverrides, state::StateOverride};
-use portico_chain::canonical_hash;
-use portico_db::RO;
+use alloy_rpc_types_eth::BlockOverrides;
 use portico_evm::{
-    Beneficiary, BlockRules, CallOutcome, EvmEnv, Overlay, ReadError, TxEnv, block_environment, call,
+    Beneficiary, BlockRules, CallError, CallOutcome, CallState, EvmEnv, Overlay, PrecompileChanges,
+    ReadError, TxEnv, block_environment, call,
 };
-use portico_state::StateAt;
 use revm::{
     Database, DatabaseCommit,
     bytecode::Bytecode,
+    context::result::{ExecutionResult, HaltReason, ResultAndState},
     primitives::AddressMap,
     state::{Account as EvmAccount, AccountId, AccountInfo},
 };
 
-use crate::{QueryError, Snapshot, revert::revert_reason};
+use crate::{CallOverrides, QueryError, Snapshot, overrides, replay::StateBelow, revert::revert_reason};
 
 pub use alloy_rpc_types_eth::TransactionRequest as CallRequest;
 
-/// What a call is to find changed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CallOverrides {
-    /// Accounts, code and storage.
-    pub state: Option<StateOverride>,
-    /// Fields of the block.
-    pub block: Option<Box<BlockOverrides>>,
-}
-
-impl Snapshot<'_> {
+impl<'q> Snapshot<'q> {
     /// [`Snapshot::run_call`] where only what the call returns counts.
     ///
     /// # Errors
@@ -48,9 +38,7 @@ impl Snapshot<'_> {
     ) -> Result<Bytes, QueryError> {
         match self.run_call(request, block_number, overrides)? {
             CallOutcome::Success { output, .. } => Ok(output),
-            CallOutcome::Revert { output, .. } => {
-                Err(QueryError::Reverted { reason: revert_reason(&output), output })
-            }
+            CallOutcome::Revert { output, .. } => Err(QueryError::reverted(output)),
             CallOutcome::Halt { reason, .. } => Err(QueryError::Halted { reason }),
         }
     }
@@ -66,29 +54,46 @@ impl Snapshot<'_> {
         block_number: u64,
         overrides: CallOverrides,
     ) -> Result<CallOutcome, QueryError> {
-        let (database, mut environment) = self.prepare_calls(block_number, overrides)?;
+        let (mut database, mut environment) = self.prepare_calls(block_number, overrides)?;
         let request = self.prepare_call(request, &mut environment)?;
-        Ok(call(database, environment, request)?)
+        Ok(self.execute(&mut database, environment, request)?.result.into())
+    }
+
+    /// Runs a prepared call; the state does not change.
+    ///
+    /// # Errors
+    /// [`QueryError::TimedOut`]; [`QueryError::Call`].
+    pub(crate) fn execute(
+        &self,
+        database: &mut CallDatabase<'_, '_>,
+        environment: EvmEnv,
+        request: TxEnv,
+    ) -> Result<ResultAndState<HaltReason>, QueryError> {
+        call(database, environment, request).map_err(|error| self.unless_out_of_time(error))
+    }
+
+    /// A call that was stopped fails with a read error.
+    pub(crate) fn unless_out_of_time(&self, error: CallError) -> QueryError {
+        match (&error, self.check_deadline()) {
+            (CallError::Read(_), Err(timed_out)) => timed_out,
+            _ => error.into(),
+        }
     }
 
     /// State and block for calls, with what the caller wants changed.
     pub(crate) fn prepare_calls(
         &self,
         block_number: u64,
-        overrides: CallOverrides,
-    ) -> Result<(CallDatabase<'_, '_>, EvmEnv), QueryError> {
-        let mut database = CallDatabase {
-            overlay: Overlay::new(self.state_at(block_number)?),
-            snapshot: self,
-            block_hashes: BTreeMap::new(),
-        };
-        let mut environment = self.call_environment(&*self.known_header(block_number)?)?;
-        if let Some(block) = overrides.block {
+        wanted: CallOverrides,
+    ) -> Result<(CallDatabase<'_, 'q>, EvmEnv), QueryError> {
+        let mut database = CallDatabase::new(self, block_number)?;
+        let header = self.known_header(block_number)?;
+        let mut environment = self.call_environment(&header, wanted.block.as_deref())?;
+        if let Some(block) = wanted.block {
             apply_block_overrides(*block, &mut database, &mut environment.block_env);
         }
-        if let Some(state) = overrides.state {
-            check_supported(&state)?;
-            apply_state_overrides(state, &mut database).map_err(override_error)?;
+        if let Some(state) = wanted.state {
+            overrides::apply(state, environment.cfg_env.spec, &mut database)?;
         }
         Ok((database, environment))
     }
@@ -104,11 +109,26 @@ impl Snapshot<'_> {
         Ok(request)
     }
 
-    /// The block's environment without the checks that only transactions in blocks must pass.
-    fn call_environment(&self, header: &Header) -> Result<EvmEnv, QueryError> {
-        let rules = BlockRules::new(self.spec(), self.block_context(header)?);
+    /// The block's environment without the checks that only transactions in blocks must pass. A block that is wanted
+    /// at another number or time has the rules of that.
+    fn call_environment(
+        &self,
+        header: &Header,
+        wanted: Option<&BlockOverrides>,
+    ) -> Result<EvmEnv, QueryError> {
+        let mut context = self.block_context(header)?;
+        let rules = BlockRules::new(self.spec(), context);
         let beneficiary = Beneficiary::of(rules, header)?.address(header);
-        let mut environment = block_environment(rules, header, beneficiary);
+        context.number =
+            wanted.and_then(|block| block.number).map_or(context.number, |it| it.saturating_to());
+        context.timestamp = wanted.and_then(|block| block.time).unwrap_or(context.timestamp);
+        let rules = BlockRules::new(self.spec(), context);
+        let mut environment = if (context.number, context.timestamp) == (header.number, header.timestamp) {
+            block_environment(rules, header, beneficiary)
+        } else {
+            let header = Header { number: context.number, timestamp: context.timestamp, ..header.clone() };
+            block_environment(rules, &header, beneficiary)
+        };
         let checks = &mut environment.cfg_env;
         checks.disable_nonce_check = true;
         checks.disable_eip3607 = true;
@@ -124,8 +144,27 @@ impl Snapshot<'_> {
     }
 }
 
+impl QueryError {
+    /// The called code reverted with this.
+    pub(crate) fn reverted(output: Bytes) -> Self {
+        Self::Reverted { reason: revert_reason(&output), output }
+    }
+}
+
+/// What a call returned.
+///
+/// # Errors
+/// [`QueryError::Reverted`] and [`QueryError::Halted`].
+pub(crate) fn output_of(result: ExecutionResult) -> Result<Bytes, QueryError> {
+    match result {
+        ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+        ExecutionResult::Revert { output, .. } => Err(QueryError::reverted(output)),
+        ExecutionResult::Halt { reason, .. } => Err(QueryError::Halted { reason }),
+    }
+}
+
 /// A free call does not see the base fee, so that contracts do not trip over a gas price below it.
-fn settle_fees(environment: &mut EvmEnv, request: &TxEnv) {
+pub(crate) fn settle_fees(environment: &mut EvmEnv, request: &TxEnv) {
     if request.gas_price == 0 && request.gas_priority_fee.unwrap_or_default() == 0 {
         environment.cfg_env.disable_base_fee = true;
         environment.block_env.basefee = 0;
@@ -137,27 +176,63 @@ fn settle_fees(environment: &mut EvmEnv, request: &TxEnv) {
     }
 }
 
-fn check_supported(overrides: &StateOverride) -> Result<(), QueryError> {
-    if overrides.values().any(|account| account.move_precompile_to.is_some()) {
-        return Err(QueryError::UnsupportedOverride("movePrecompileToAddress"));
-    }
-    Ok(())
-}
-
-fn override_error(error: StateOverrideError<ReadError>) -> QueryError {
-    match error {
-        StateOverrideError::Database(error) => QueryError::Call(error.into()),
-        error => QueryError::Override(error),
-    }
-}
-
-/// State under a call, and the hashes of the blocks before it.
+/// State under a call, the hashes of the blocks before it, and where precompiled contracts are.
 #[derive(Debug)]
 pub(crate) struct CallDatabase<'s, 'q> {
-    overlay: Overlay<StateAt<'s, 'q, RO>>,
-    snapshot: &'s Snapshot<'q>,
+    overlay: Overlay<StateBelow<'s, 'q>>,
     /// Hashes that the caller wants instead of the canonical ones.
     block_hashes: BTreeMap<u64, B256>,
+    /// From this block on the canonical chain does not count.
+    block_number: u64,
+    precompiles: PrecompileChanges,
+    snapshot: &'s Snapshot<'q>,
+    ticks: u32,
+}
+
+/// How often a call asks whether to go on before it looks at the clock.
+const TICKS_BETWEEN: u32 = 64;
+
+impl<'s, 'q> CallDatabase<'s, 'q> {
+    /// The state after a block.
+    pub fn new(snapshot: &'s Snapshot<'q>, block_number: u64) -> Result<Self, QueryError> {
+        Ok(Self {
+            overlay: Overlay::new(snapshot.state_below(block_number)?),
+            block_hashes: BTreeMap::new(),
+            block_number,
+            precompiles: PrecompileChanges::default(),
+            snapshot,
+            ticks: 0,
+        })
+    }
+
+    /// The state.
+    pub fn overlay_mut(&mut self) -> &mut Overlay<StateBelow<'s, 'q>> {
+        &mut self.overlay
+    }
+
+    /// Makes a block's hash known that the chain does not have.
+    pub fn set_block_hash(&mut self, block_number: u64, hash: B256) {
+        self.block_hashes.insert(block_number, hash);
+    }
+
+    /// Where precompiled contracts are.
+    pub fn precompile_changes_mut(&mut self) -> &mut PrecompileChanges {
+        &mut self.precompiles
+    }
+}
+
+impl CallState for CallDatabase<'_, '_> {
+    fn precompile_changes(&self) -> &PrecompileChanges {
+        &self.precompiles
+    }
+
+    fn tick(&mut self) -> Result<(), ReadError> {
+        self.ticks = self.ticks.wrapping_add(1);
+        if !self.ticks.is_multiple_of(TICKS_BETWEEN) {
+            return Ok(());
+        }
+        self.snapshot.check_deadline().map_err(ReadError::new)
+    }
 }
 
 impl Database for CallDatabase<'_, '_> {
@@ -172,6 +247,7 @@ impl Database for CallDatabase<'_, '_> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
+        self.tick()?;
         self.overlay.storage(address, slot)
     }
 
@@ -181,6 +257,7 @@ impl Database for CallDatabase<'_, '_> {
         id: AccountId,
         slot: U256,
     ) -> Result<U256, ReadError> {
+        self.tick()?;
         self.overlay.storage_by_account_id(address, id, slot)
     }
 
@@ -188,8 +265,10 @@ impl Database for CallDatabase<'_, '_> {
         if let Some(hash) = self.block_hashes.get(&number) {
             return Ok(*hash);
         }
-        let hash = canonical_hash(&self.snapshot.txn, number).map_err(ReadError::new)?;
-        Ok(hash.unwrap_or_default())
+        if number >= self.block_number {
+            return Ok(B256::ZERO);
+        }
+        self.overlay.block_hash(number)
     }
 }
 

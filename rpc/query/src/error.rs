@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use alloy_eips::BlockId;
-use alloy_evm::{overrides::StateOverrideError, rpc::EthTxEnvError};
-use alloy_primitives::{B256, Bytes};
+use alloy_evm::rpc::EthTxEnvError;
+use alloy_primitives::{Address, B256, Bytes};
 use portico_chain::ChainError;
 use portico_db::DbError;
-use portico_evm::{CallError, ExecutionError, ReadError};
+use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
 use portico_tracers::TracerError;
+use portico_trie::TrieError;
 use revm::context::result::{HaltReason, OutOfGasError};
 
 /// Why a call has no answer. Protocols give each case their own code.
@@ -24,6 +25,29 @@ pub enum QueryError {
     /// The state store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The trie could not be read.
+    #[error(transparent)]
+    Trie(#[from] TrieError),
+    /// The trie that was taken back to a block is not that of its header: the database is damaged.
+    #[error("the state of block {block_number} has root {found}, not {expected} as its header says")]
+    StateRoot {
+        /// The block.
+        block_number: u64,
+        /// Its header's.
+        expected: B256,
+        /// What its changes gave.
+        found: B256,
+    },
+    /// More accounts and slots changed since a block than one call takes back.
+    #[error(
+        "more than {limit} accounts and slots changed since block {block_number}: too many to prove its state (setting proof_leaves_max)"
+    )]
+    TooManyChanges {
+        /// The block.
+        block_number: u64,
+        /// Setting `proof_leaves_max`.
+        limit: usize,
+    },
     /// There is no such block up to the head.
     #[error("block {0} not found")]
     BlockNotFound(BlockId),
@@ -141,12 +165,42 @@ pub enum QueryError {
     /// The request's fields contradict each other.
     #[error(transparent)]
     Request(#[from] EthTxEnvError),
-    /// The state that the caller wants instead contradicts itself.
-    #[error(transparent)]
-    Override(StateOverrideError<ReadError>),
-    /// An override that this version does not have.
-    #[error("override {0} is not supported")]
-    UnsupportedOverride(&'static str),
+    /// The whole storage and single slots of one account are to be replaced.
+    #[error("account {address} has both 'state' and 'stateDiff'")]
+    StateAndDiff {
+        /// The account.
+        address: Address,
+    },
+    /// A precompiled contract is to be moved from where there is none.
+    #[error("account {address} is not a precompile")]
+    NotPrecompile {
+        /// The account.
+        address: Address,
+    },
+    /// A precompiled contract is to be moved to an account that is overridden too.
+    #[error("account {address} is already overridden")]
+    AlreadyOverridden {
+        /// The account.
+        address: Address,
+    },
+    /// No gas limit within bounds lets the call succeed.
+    #[error("gas required exceeds allowance ({allowance})")]
+    GasRequired {
+        /// The highest limit that may be tried: the block's, the sender's funds or a setting.
+        allowance: u64,
+    },
+    /// The sender cannot pay the value, or the blobs.
+    #[error("insufficient funds for transfer: address {address}")]
+    InsufficientFunds {
+        /// The sender.
+        address: Address,
+    },
+    /// Percentiles that are not numbers from 0 to 100 in ascending order, or too many.
+    #[error("invalid reward percentile: {reason}")]
+    Percentiles {
+        /// What is wrong.
+        reason: String,
+    },
     /// The block's fee recipient cannot be told, or a transaction cannot be executed again.
     #[error(transparent)]
     Execution(#[from] ExecutionError),

@@ -15,12 +15,20 @@
 //! This crate blocks: it runs on threads that may wait for the disk, and a [`Snapshot`] never leaves its thread.
 //! It knows no JSON, no protocol's error codes and no server.
 
+mod access_lists;
 mod blocks;
 mod call;
+mod capabilities;
 mod error;
+mod estimate;
+mod fees;
+mod fork_config;
 mod geth_traces;
 mod logs;
+mod overrides;
 mod parity_traces;
+mod past_trie;
+mod proofs;
 mod pruning;
 mod query;
 mod receipts;
@@ -33,15 +41,20 @@ mod transactions;
 
 pub use alloy_eips::{BlockId, BlockNumberOrTag};
 pub use blocks::FullBlock;
-pub use call::{CallOverrides, CallRequest};
+pub use call::CallRequest;
+pub use capabilities::Capabilities;
 pub use error::QueryError;
+pub use fork_config::{ForkConfig, ForkConfigs};
 pub use geth_traces::TransactionTrace as GethTransactionTrace;
 pub use logs::{LogAt, LogBlocks, LogFilter};
+pub use overrides::CallOverrides;
 pub use parity_traces::{TraceFilter, TraceKinds};
 pub use portico_chain::{BlockParts, Receipt, Transaction};
+pub use portico_chainspec::BlobParams;
 pub use portico_evm::{CallError, CallOutcome};
 pub use portico_state::Account;
 pub use portico_tracers::{Budget, TracerError};
+pub use proofs::{AccountProof, SlotProof};
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};
 pub use receipts::ReceiptAt;

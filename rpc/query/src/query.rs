@@ -11,7 +11,7 @@ use portico_chainspec::ChainSpec;
 use portico_db::{Database, RoTxn};
 use portico_tracers::Budget;
 
-use crate::QueryError;
+use crate::{QueryError, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub struct QuerySettings {
     pub call_gas_max: u64,
     /// How long one call works at most, where whoever calls does not say.
     pub call_time_max: Duration,
+    /// Blocks back from the head whose state can be proven, and on which blocks can be simulated. Every one of them
+    /// costs the work of its changes, as the trie is taken back to the block; the changes must be kept too (setting
+    /// `unwind_horizon`).
+    pub proof_blocks_max: u64,
+    /// Accounts and slots that changed since a block whose state is to be proven, at most; each takes about a
+    /// kilobyte while the call runs, and until the next one for another block.
+    pub proof_leaves_max: usize,
 }
 
 impl Default for QuerySettings {
@@ -33,6 +40,8 @@ impl Default for QuerySettings {
             log_blocks_max: 100_000,
             call_gas_max: 50_000_000,
             call_time_max: Duration::from_secs(5),
+            proof_blocks_max: 10_000,
+            proof_leaves_max: 200_000,
         }
     }
 }
@@ -58,12 +67,14 @@ struct Inner {
     spec: Arc<ChainSpec>,
     settings: QuerySettings,
     forkchoice: RwLock<Forkchoice>,
+    past_trie: PastTrieCache,
 }
 
 impl Query {
     /// Queries on a database that holds the chain of `spec`.
     pub fn new(database: Arc<Database>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
-        Self { inner: Arc::new(Inner { database, spec, settings, forkchoice: RwLock::default() }) }
+        let (forkchoice, past_trie) = (RwLock::default(), PastTrieCache::default());
+        Self { inner: Arc::new(Inner { database, spec, settings, forkchoice, past_trie }) }
     }
 
     /// Opens a snapshot at the newest committed state. It must not outlive one call: the database keeps what it
@@ -93,6 +104,11 @@ impl Query {
     /// The bounds on a call.
     pub fn settings(&self) -> &QuerySettings {
         &self.inner.settings
+    }
+
+    /// The trie that was taken back last.
+    pub(crate) fn past_trie_cache(&self) -> &PastTrieCache {
+        &self.inner.past_trie
     }
 
     /// What the tags `safe` and `finalized` mean now.

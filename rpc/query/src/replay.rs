@@ -35,6 +35,10 @@ impl StateReader for StateBelow<'_, '_> {
         StateReader::slots(&mut self.state, address)
     }
 
+    fn lists_slots(&self) -> bool {
+        StateReader::lists_slots(&self.state)
+    }
+
     fn has_storage(&mut self, address: &Address) -> Result<bool, ReadError> {
         StateReader::has_storage(&mut self.state, address)
     }
@@ -76,6 +80,14 @@ impl Wanted {
 pub(crate) type OverlayBelow<'s, 'q> = Overlay<StateBelow<'s, 'q>>;
 
 impl<'q> Snapshot<'q> {
+    /// The state after a block, for an overlay on top.
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::state_at`].
+    pub(crate) fn state_below(&self, block_number: u64) -> Result<StateBelow<'_, 'q>, QueryError> {
+        Ok(StateBelow { state: self.state_at(block_number)?, snapshot: self })
+    }
+
     /// The state before a block; genesis has none.
     ///
     /// # Errors
@@ -85,7 +97,7 @@ impl<'q> Snapshot<'q> {
         block: &FullBlock,
     ) -> Result<Option<OverlayBelow<'_, 'q>>, QueryError> {
         let Some(parent) = block.parts.header.number.checked_sub(1) else { return Ok(None) };
-        Ok(Some(Overlay::new(StateBelow { state: self.state_at(parent)?, snapshot: self })))
+        Ok(Some(Overlay::new(self.state_below(parent)?)))
     }
 
     /// Executes a block's transactions, and calls `finish` with each that is wanted, in order, before its changes are

@@ -18,6 +18,7 @@ use portico_db::models::Account;
 
 use crate::{
     path::{KEY_NIBBLES, Path, common_nibbles, nibble},
+    proof::Recorder,
     row::RowBuffer,
 };
 
@@ -90,6 +91,8 @@ pub(crate) struct Builder {
     scratch: Vec<u8>,
     /// Rows of the branch nodes that were closed, children first.
     pub rows: RowBuffer,
+    /// Keeps the nodes on the way to some keys.
+    pub recorder: Recorder,
 }
 
 impl Builder {
@@ -102,6 +105,7 @@ impl Builder {
             value: Vec::new(),
             scratch: Vec::new(),
             rows: RowBuffer::default(),
+            recorder: Recorder::default(),
         }
     }
 
@@ -169,10 +173,16 @@ impl Builder {
         }
         let reference = match std::mem::replace(&mut self.waiting, Waiting::Nothing) {
             Waiting::Nothing => return EMPTY_ROOT_HASH,
-            Waiting::Leaf => leaf_ref(&mut self.scratch, &self.key, 0, &self.value),
+            Waiting::Leaf => {
+                let rlp = leaf(&mut self.scratch, &self.key, 0, &self.value);
+                self.recorder.note(&self.key, 0, rlp);
+                NodeRef::of_rlp(rlp)
+            }
             Waiting::Branch(branch) if branch.depth == 0 => branch.reference,
             Waiting::Branch(branch) => {
-                extension_ref(&mut self.scratch, &self.key, 0, branch.depth, &branch.reference)
+                let rlp = extension(&mut self.scratch, &self.key, 0, branch.depth, &branch.reference);
+                self.recorder.note(&self.key, 0, rlp);
+                NodeRef::of_rlp(rlp)
             }
         };
         reference.hash().unwrap_or_else(|| keccak256(reference.as_bytes()))
@@ -209,13 +219,20 @@ impl Builder {
         let nibble = nibble(&self.key, at);
         let reference = match self.waiting {
             Waiting::Nothing => return,
-            Waiting::Leaf => leaf_ref(&mut self.scratch, &self.key, at + 1, &self.value),
+            Waiting::Leaf => {
+                let rlp = leaf(&mut self.scratch, &self.key, at + 1, &self.value);
+                self.recorder.note(&self.key, at + 1, rlp);
+                NodeRef::of_rlp(rlp)
+            }
             Waiting::Branch(branch) => {
                 if branch.stored {
                     frame.tree_mask |= 1 << nibble;
                 }
                 if branch.depth > at + 1 {
-                    extension_ref(&mut self.scratch, &self.key, at + 1, branch.depth, &branch.reference)
+                    let rlp =
+                        extension(&mut self.scratch, &self.key, at + 1, branch.depth, &branch.reference);
+                    self.recorder.note(&self.key, at + 1, rlp);
+                    NodeRef::of_rlp(rlp)
                 } else {
                     if branch.reference.hash().is_some() {
                         frame.hash_mask |= 1 << nibble;
@@ -232,7 +249,10 @@ impl Builder {
         self.attach();
         self.open -= 1;
         let frame = &mut self.frames[self.open];
-        let reference = NodeRef::of_rlp(frame.close());
+        let depth = frame.depth;
+        let rlp = frame.close();
+        self.recorder.note(&self.key, depth, rlp);
+        let reference = NodeRef::of_rlp(rlp);
         let stored = frame.tree_mask | frame.hash_mask != 0;
         if stored {
             self.rows.push_with(Path::of(&self.key, frame.depth), |out| {
@@ -343,8 +363,8 @@ impl Frame {
 }
 
 /// A leaf whose parent has taken the first `from` nibbles of `key`.
-fn leaf_ref(scratch: &mut Vec<u8>, key: &B256, from: usize, value: &[u8]) -> NodeRef {
-    short_node_ref(scratch, key, from, KEY_NIBBLES, |out| {
+fn leaf<'s>(scratch: &'s mut Vec<u8>, key: &B256, from: usize, value: &[u8]) -> &'s [u8] {
+    short_node(scratch, key, from, KEY_NIBBLES, |out| {
         match value {
             [byte] if *byte < EMPTY_STRING_CODE => {}
             _ if value.len() < 56 => out.push(EMPTY_STRING_CODE + value.len() as u8),
@@ -358,18 +378,18 @@ fn leaf_ref(scratch: &mut Vec<u8>, key: &B256, from: usize, value: &[u8]) -> Nod
 }
 
 /// An extension from nibble `from` of `key` to the branch node at nibble `to`.
-fn extension_ref(scratch: &mut Vec<u8>, key: &B256, from: usize, to: usize, child: &NodeRef) -> NodeRef {
-    short_node_ref(scratch, key, from, to, |out| out.extend_from_slice(child.as_bytes()))
+fn extension<'s>(scratch: &'s mut Vec<u8>, key: &B256, from: usize, to: usize, child: &NodeRef) -> &'s [u8] {
+    short_node(scratch, key, from, to, |out| out.extend_from_slice(child.as_bytes()))
 }
 
 /// A list of a part of the key, in hex-prefix form (flag 2: it reaches the key's end), and what `second` writes.
-fn short_node_ref(
-    scratch: &mut Vec<u8>,
+fn short_node<'s>(
+    scratch: &'s mut Vec<u8>,
     key: &B256,
     from: usize,
     to: usize,
     second: impl FnOnce(&mut Vec<u8>),
-) -> NodeRef {
+) -> &'s [u8] {
     scratch.clear();
     scratch.extend_from_slice(&[0, 0]);
     let prefix_len = (to - from) / 2 + 1;
@@ -398,5 +418,5 @@ fn short_node_ref(
         scratch[..2].copy_from_slice(&[EMPTY_LIST_CODE + 56, len as u8]);
         0
     };
-    NodeRef::of_rlp(&scratch[start..])
+    &scratch[start..]
 }

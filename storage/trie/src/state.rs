@@ -9,6 +9,7 @@ use crate::{
     changed::SortedChanges,
     error::TrieError,
     path::Path,
+    proof::Recorder,
     row::{Row, RowBuffer},
     source::{AccountLeaves, AccountNodes, Leaves, Nodes, StorageNodes, View, successor},
     storage::{ChangedStorage, StorageTries, changed_storages},
@@ -70,6 +71,19 @@ fn update<K: TransactionKind>(
     let mut updates = TrieUpdates { accounts, storages };
     drop_storages(view, &gone, &mut updates)?;
     Ok((root, updates))
+}
+
+/// The root of the trie that `view` shows, and the nodes on the way to one account.
+pub(crate) fn prove_account<K: TransactionKind>(
+    view: View<'_, K>,
+    hashed_address: B256,
+) -> Result<(B256, Recorder), TrieError> {
+    let mut builder = Builder::new();
+    builder.recorder = Recorder::of(vec![hashed_address]);
+    let first = account_nodes(view)?.seek(&Path::default())?;
+    account_walker(view, &[], &mut builder)?.trie(first, &[hashed_address])?;
+    let root = builder.root();
+    Ok((root, builder.recorder))
 }
 
 /// Whether it is faster to rebuild than to update, when `changed` of all `leaves` (accounts and slots) changed.

@@ -10,6 +10,7 @@ use crate::{
     changed::{SortedChanges, StorageChanges},
     error::TrieError,
     path::{Path, StoragePath},
+    proof::Recorder,
     row::{Row, RowBuffer, StorageRows},
     source::{Leaves, Nodes, Rows, StorageLeaves, StorageNodes, View, successor},
     updates::{NodeChanges, StorageTrieUpdates, difference},
@@ -116,6 +117,15 @@ impl<'a, K: TransactionKind> StorageTries<'a, K> {
             }
         };
         Ok(ChangedStorage { hashed_address, root, updates: StorageTrieUpdates { wiped, nodes } })
+    }
+
+    /// The root of the account's trie, and the nodes on the way to `slots`, which are sorted.
+    pub fn prove(&mut self, hashed_address: &B256, slots: &[B256]) -> Result<(B256, Recorder), TrieError> {
+        let first = self.nodes_of(hashed_address).seek(&Path::default())?;
+        self.builder.recorder = Recorder::of(slots.to_vec());
+        self.feed(hashed_address, first, slots)?;
+        let root = self.builder.root();
+        Ok((root, std::mem::take(&mut self.builder.recorder)))
     }
 
     /// The root of a trie in which nothing changed, in the common cases with one seek or none.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy_primitives::{B256, KECCAK256_EMPTY, U256, keccak256};
-use alloy_trie::EMPTY_ROOT_HASH;
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount, proof::verify_proof};
 use portico_db::{
     Database, DatabaseSettings, DbError, RwTxn, Table,
     models::{Account, StorageEntry},
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::{
-    ChangedKeys, HashedOverlay, TrieError, TrieUpdates, incremental_root, overlay_root, rebuild,
+    ChangedKeys, HashedOverlay, TrieError, TrieUpdates, incremental_root, overlay_root, prove, rebuild,
     rebuild::rebuild_with, state_root_of, storage_root_of,
 };
 
@@ -210,6 +210,7 @@ fn check_overlay(txn: &RwTxn<'_>, steps: &[Vec<Op>]) {
         let (root, updates) = overlay_root(txn, &state, &nodes, &block.changed_keys()).unwrap();
         assert_eq!(root, model.root(), "upon the nodes of the blocks before");
         nodes.extend(updates);
+        check_proofs(txn, &model, &state, &nodes);
         let (root, _) = overlay_root(txn, &state, &TrieUpdates::default(), &state.changed_keys()).unwrap();
         assert_eq!(root, model.root(), "upon the tables");
     }
@@ -227,6 +228,29 @@ fn check_overlay(txn: &RwTxn<'_>, steps: &[Vec<Op>]) {
     let written = dump(txn);
     from_scratch(txn);
     assert_eq!(written, dump(txn), "the updates of all blocks leave the rows of a rebuild");
+}
+
+/// Proves some accounts and slots, there or not, as anyone verifies proofs.
+fn check_proofs(txn: &RwTxn<'_>, model: &Model, state: &HashedOverlay, nodes: &TrieUpdates) {
+    let absent = [B256::ZERO, B256::repeat_byte(0x10), keccak256("absent")];
+    for address in model.0.keys().step_by(model.0.len() / 3 + 1).chain(&absent) {
+        let known = model.0.get(address);
+        let slots = known.into_iter().flat_map(|(_, slots)| slots.keys());
+        let slots: Vec<B256> = slots.copied().step_by(7).chain(absent).collect();
+        let proof = prove(txn, state, nodes, *address, &slots).unwrap();
+        assert_eq!(proof.root, model.root());
+        let leaf = known.map(|(account, slots)| {
+            let storage_root = storage_root_of(slots.iter().map(|(slot, value)| (*slot, *value)));
+            assert_eq!(proof.storage_root, storage_root);
+            let Account { nonce, balance, code_hash } = *account;
+            alloy_rlp::encode(TrieAccount { nonce, balance, storage_root, code_hash })
+        });
+        verify_proof(proof.root, Nibbles::unpack(address), leaf, &proof.account).unwrap();
+        for (slot, nodes) in slots.iter().zip(&proof.slots) {
+            let value = known.and_then(|(_, slots)| slots.get(slot)).map(alloy_rlp::encode);
+            verify_proof(proof.storage_root, Nibbles::unpack(slot), value, nodes).unwrap();
+        }
+    }
 }
 
 /// Keys that share long prefixes: zero but for a nibble or two.

@@ -11,8 +11,8 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Bytes, TxKind, U8, U64, U256, keccak256};
 use portico_chainspec::{ChainSpec, Fork};
 use portico_evm::{
-    BlockDatabase, BlockRules, CallError, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction,
-    TxEnv, execute_single, recover_sender, transaction_environment,
+    BlockDatabase, BlockRules, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction, TxEnv,
+    execute_single, recover_sender, transaction_environment,
 };
 use secp256k1::{SECP256K1, SecretKey};
 use serde::{Deserialize, de::IgnoredAny};
@@ -298,7 +298,7 @@ impl StateCase<'_> {
         };
         match execute_single(overlay, rules, header, transaction) {
             Ok(outcome) => Ok(outcome),
-            Err(error @ (CallError::Invalid(_) | CallError::Read(_))) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

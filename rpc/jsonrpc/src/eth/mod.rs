@@ -1,23 +1,51 @@
 //! `eth_*`: blocks, transactions, receipts, logs, state and calls.
 
 mod convert;
+mod facts;
 mod filter;
+mod gas;
 mod pubsub;
 mod server;
 mod slot;
+mod state;
 mod sync;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest, state::StateOverride};
-use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use jsonrpsee::{
+    RpcModule,
+    core::{RegisterMethodError, RpcResult},
+    proc_macros::rpc,
+};
 
 pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
+pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
-pub(crate) use pubsub::{EthPubSub, EthPubSubApiServer};
-pub(crate) use server::Eth;
+pub use gas::EthGasApiServer;
+use pubsub::EthPubSub;
+pub use pubsub::EthPubSubApiServer;
+use server::Eth;
 pub use slot::SlotArgument;
+pub use state::EthStateApiServer;
 pub use sync::Syncing;
+
+use crate::Workers;
+
+/// All methods of the namespace.
+///
+/// # Errors
+/// When two have the same name.
+pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethodError> {
+    let eth = Eth::new(workers.clone());
+    let mut methods = RpcModule::new(());
+    methods.merge(EthApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthFactsApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthGasApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthStateApiServer::into_rpc(eth))?;
+    methods.merge(EthPubSub::new(workers.clone()).into_rpc())?;
+    Ok(methods)
+}
 
 /// Blocks, transactions, receipts, logs, state and calls. A block is a number, a tag, a hash or an object as in
 /// EIP-1898; where it is left out it is the latest.

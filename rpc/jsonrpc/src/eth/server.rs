@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{Workers, workers::Cost};
 
-#[derive(Debug)]
+/// The methods' implementation.
+#[derive(Debug, Clone)]
 pub(crate) struct Eth {
-    workers: Workers,
+    pub(super) workers: Workers,
 }
 
 impl Eth {
@@ -22,7 +23,7 @@ impl Eth {
         Self { workers }
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
@@ -30,7 +31,7 @@ impl Eth {
     }
 
     /// Answers about a block, or `None` when there is no such block.
-    async fn in_block<T: Send + 'static>(
+    pub(super) async fn in_block<T: Send + 'static>(
         &self,
         block: impl Into<BlockId>,
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
@@ -43,7 +44,7 @@ impl Eth {
     }
 
     /// Answers from the state after a block, which must exist.
-    async fn in_state<T: Send + 'static>(
+    pub(super) async fn in_state<T: Send + 'static>(
         &self,
         block: Option<BlockId>,
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
@@ -201,7 +202,7 @@ impl EthApiServer for Eth {
         block: Option<BlockId>,
     ) -> RpcResult<B256> {
         self.in_state(block, move |snapshot, block_number| {
-            Ok(snapshot.storage(&address, &slot.0, block_number)?.into())
+            Ok(snapshot.storage(&address, &slot.slot, block_number)?.into())
         })
         .await
     }
