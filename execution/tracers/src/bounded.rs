@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, Log, U256};
@@ -20,6 +20,9 @@ use revm::{
 
 /// Instructions between two looks at the clock: some tens of microseconds.
 const STEPS_BETWEEN: u32 = 1024;
+
+/// The same where a script runs at each instruction.
+const SLOW_STEPS_BETWEEN: u32 = 16;
 
 /// How long a trace may work.
 #[derive(Debug, Clone)]
@@ -36,6 +39,12 @@ impl Budget {
         Self { deadline, cancelled: Arc::default() }
     }
 
+    /// The same, and no longer than `time` from now.
+    pub fn at_most(self, time: Duration) -> Self {
+        let deadline = Instant::now().checked_add(time).map_or(self.deadline, |end| end.min(self.deadline));
+        Self { deadline, ..self }
+    }
+
     /// Whether work has to end.
     pub fn is_spent(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline
@@ -47,6 +56,7 @@ impl Budget {
 pub struct Bounded<I> {
     inner: I,
     budget: Budget,
+    steps_between: u32,
     steps: u32,
     stopped: bool,
 }
@@ -54,7 +64,12 @@ pub struct Bounded<I> {
 impl<I> Bounded<I> {
     /// `inner` within `budget`.
     pub fn new(inner: I, budget: Budget) -> Self {
-        Self { inner, budget, steps: 0, stopped: false }
+        Self { inner, budget, steps_between: STEPS_BETWEEN, steps: 0, stopped: false }
+    }
+
+    /// The same, for an inspector that takes long over an instruction.
+    pub fn looking_often(self) -> Self {
+        Self { steps_between: SLOW_STEPS_BETWEEN, ..self }
     }
 
     /// Whether execution was halted: what the inspector saw is then incomplete.
@@ -75,7 +90,7 @@ impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for 
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.steps += 1;
-        if self.stopped || self.steps >= STEPS_BETWEEN {
+        if self.stopped || self.steps >= self.steps_between {
             self.steps = 0;
             if self.stopped || self.budget.is_spent() {
                 self.stopped = true;

@@ -13,7 +13,7 @@ use jsonrpsee::{
 use portico_query::{CallOverrides, QueryError, Snapshot, TraceFilter, TraceKinds};
 use serde::Deserialize;
 
-use crate::{Workers, workers::Cost};
+use crate::{Workers, error::with_invalid_params, workers::Cost};
 
 /// Calls within transactions, replays, and the search for calls by address.
 #[rpc(server, namespace = "trace")]
@@ -70,7 +70,7 @@ pub trait TraceApi {
         &self,
         block: BlockId,
         kinds: Vec<TraceType>,
-    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>>;
+    ) -> RpcResult<Vec<TraceResultsWithTransactionHash>>;
 }
 
 /// What `trace_filter` is to find.
@@ -222,11 +222,11 @@ impl TraceApiServer for Trace {
         &self,
         block: BlockId,
         wanted: Vec<TraceType>,
-    ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>> {
-        self.read(move |snapshot| {
-            let block_number = snapshot.resolve(block)?;
-            block_number.map(|number| snapshot.replay_block(number, &kinds(wanted))).transpose()
-        })
-        .await
+    ) -> RpcResult<Vec<TraceResultsWithTransactionHash>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let block_number = snapshot.require(block)?;
+            snapshot.replay_block(block_number, &kinds(wanted))
+        };
+        self.read(answer).await.map_err(with_invalid_params)
     }
 }
