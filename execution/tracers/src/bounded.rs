@@ -21,6 +21,9 @@ use revm::{
 /// Instructions between two looks at the clock: some tens of microseconds.
 const STEPS_BETWEEN: u32 = 1024;
 
+/// The same where a script runs at each instruction.
+const SLOW_STEPS_BETWEEN: u32 = 16;
+
 /// How long a piece of work may take, and whether anybody still waits for it.
 #[derive(Debug, Clone)]
 pub struct Budget {
@@ -43,12 +46,6 @@ impl Budget {
         Self::new(limit, Arc::default())
     }
 
-    /// The same work, which may take no longer than `limit` from now on.
-    pub fn shortened(&self, limit: Duration) -> Self {
-        let shorter = Self::new(limit, self.cancelled.clone());
-        if shorter.deadline < self.deadline { shorter } else { self.clone() }
-    }
-
     /// When the work must be done.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -64,6 +61,12 @@ impl Budget {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// The same, and no longer than `time` from now.
+    pub fn at_most(self, time: Duration) -> Self {
+        let shorter = Self::new(time, self.cancelled.clone());
+        if shorter.deadline < self.deadline { shorter } else { self }
+    }
+
     /// Whether work has to end.
     pub fn is_spent(&self) -> bool {
         self.is_cancelled() || Instant::now() >= self.deadline
@@ -75,6 +78,7 @@ impl Budget {
 pub struct Bounded<I> {
     inner: I,
     budget: Budget,
+    steps_between: u32,
     steps: u32,
     stopped: bool,
 }
@@ -82,7 +86,12 @@ pub struct Bounded<I> {
 impl<I> Bounded<I> {
     /// `inner` within `budget`.
     pub fn new(inner: I, budget: Budget) -> Self {
-        Self { inner, budget, steps: 0, stopped: false }
+        Self { inner, budget, steps_between: STEPS_BETWEEN, steps: 0, stopped: false }
+    }
+
+    /// The same, for an inspector that takes long over an instruction.
+    pub fn looking_often(self) -> Self {
+        Self { steps_between: SLOW_STEPS_BETWEEN, ..self }
     }
 
     /// Whether execution was halted: what the inspector saw is then incomplete.
@@ -103,7 +112,7 @@ impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for 
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.steps += 1;
-        if self.stopped || self.steps >= STEPS_BETWEEN {
+        if self.stopped || self.steps >= self.steps_between {
             self.steps = 0;
             if self.stopped || self.budget.is_spent() {
                 self.stopped = true;

@@ -11,12 +11,15 @@ mod bounded;
 mod error;
 mod executed;
 mod geth;
+mod notes;
 mod parity;
+mod words;
 
 pub use alloy_rpc_types_trace as types;
 pub use bounded::{Bounded, Budget};
 pub use error::TracerError;
 pub use executed::{Executed, StateBefore};
-pub use geth::GethTracer;
-pub use parity::ParityTracer;
+pub use geth::{GethInspector, GethTracer, Lacking, LegacyCalls, Preimages};
+pub use notes::Notes;
+pub use parity::{ParityInspector, ParityTracer, VmNotes};
 pub use revm_inspectors::{access_list::AccessListInspector, tracing::TransactionContext};

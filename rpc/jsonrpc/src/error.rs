@@ -80,6 +80,14 @@ pub(crate) fn with_general_code(error: ErrorObjectOwned) -> ErrorObjectOwned {
     }
 }
 
+/// A replay names its block as an argument: one that is not there is a bad argument.
+pub(crate) fn with_invalid_params(error: ErrorObjectOwned) -> ErrorObjectOwned {
+    match error.code() {
+        NOT_FOUND => ErrorObject::owned(INVALID_PARAMS, error.message().to_owned(), None::<()>),
+        _ => error,
+    }
+}
+
 impl From<MethodError> for ErrorObjectOwned {
     fn from(error: MethodError) -> Self {
         let code = code(&error);

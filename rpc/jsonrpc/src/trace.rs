@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     Workers,
+    error::with_invalid_params,
     stream::{Job, Streamed, as_it_is, write_array},
     workers::Cost,
 };
@@ -125,7 +126,7 @@ pub(crate) const STREAMED: [Streamed; 2] = [
         method: "trace_replayBlockTransactions",
         class: Class::Trace,
         parse: replay_block_transactions,
-        recode: as_it_is,
+        recode: with_invalid_params,
     },
 ];
 
@@ -140,9 +141,9 @@ fn filter(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
 fn replay_block_transactions(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
     let (block, wanted): (BlockId, Vec<TraceType>) = params.parse()?;
     let kinds = kinds(wanted);
-    Ok(Box::new(move |snapshot, sink| match snapshot.resolve(block)? {
-        Some(block_number) => write_array(sink, |push| snapshot.replay_block(block_number, &kinds, push)),
-        None => sink.raw("null"),
+    Ok(Box::new(move |snapshot, sink| {
+        let block_number = snapshot.require(block)?;
+        write_array(sink, |push| snapshot.replay_block(block_number, &kinds, push))
     }))
 }
 

@@ -1,0 +1,159 @@
+//! go-ethereum's tracers.
+
+mod calls;
+mod duration;
+mod erc7562;
+mod legacy_calls;
+mod preimages;
+mod prestate;
+mod struct_logs;
+
+use alloy_primitives::Address;
+use alloy_rpc_types_trace::geth::{
+    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace, PreStateConfig,
+};
+use portico_evm::ReadError;
+use revm::{Database, DatabaseRef, bytecode::Bytecode};
+use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
+
+pub use self::{legacy_calls::LegacyCalls, preimages::Preimages};
+use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
+
+/// What sees the execution: the tracer that was asked for, notes on what it does not record, and a tracer that
+/// `revm-inspectors` lacks.
+pub type GethInspector = (Notes, (Lacking, DebugInspector));
+
+/// Tracers that `revm-inspectors` lacks; at most one of them is asked for.
+pub type Lacking = (Preimages, LegacyCalls);
+
+/// A tracer by its options: the struct logger, or one of the named ones.
+#[derive(Debug)]
+pub struct GethTracer;
+
+impl GethTracer {
+    /// What is to see the execution, within `budget` and the time that the options allow.
+    ///
+    /// # Errors
+    /// [`TracerError::Unusable`] for a name or configuration that makes no sense.
+    pub fn inspector(
+        mut options: GethDebugTracingOptions,
+        budget: Budget,
+    ) -> Result<Bounded<GethInspector>, TracerError> {
+        let budget = match &options.timeout {
+            Some(timeout) => budget.at_most(duration::parse(timeout)?),
+            None => budget,
+        };
+        let lacking = match options.tracer.as_ref().map(GethDebugTracerType::as_str) {
+            Some(preimages::NAME) => Some((Preimages::enabled(), LegacyCalls::default())),
+            Some(legacy_calls::NAME) => Some((Preimages::default(), LegacyCalls::enabled())),
+            _ => None,
+        };
+        if lacking.is_some() {
+            options.tracer = Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::NoopTracer));
+        }
+        if options.tracer
+            == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer))
+        {
+            options.tracer_config = erc7562::with_defaults(options.tracer_config);
+        }
+        let inspector =
+            DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
+        let is_script = matches!(inspector, DebugInspector::Js(_));
+        let bounded = Bounded::new((Notes::default(), (lacking.unwrap_or_default(), inspector)), budget);
+        // A script takes its time over every instruction.
+        Ok(if is_script { bounded.looking_often() } else { bounded })
+    }
+
+    /// What the inspector found; it is ready for the next transaction afterwards.
+    ///
+    /// # Errors
+    /// When state cannot be read, or a script fails.
+    pub fn finish<D: Database<Error = ReadError>>(
+        inspector: &mut Bounded<GethInspector>,
+        context: TransactionContext,
+        executed: Executed<'_, D>,
+    ) -> Result<GethTrace, TracerError> {
+        let Executed { block, transaction, result, database } = executed;
+        let (notes, ((preimages, legacy), inspector)) = inspector.inner_mut();
+        let notes = std::mem::take(notes);
+        if let Some(found) = preimages.take().or_else(|| legacy.take(transaction, &result.result)) {
+            return Ok(GethTrace::JS(found));
+        }
+        if let Some(traces) = recorded_calls(inspector) {
+            notes.complete(traces);
+        }
+        let mut state = StateBefore::new(database);
+        let trace = inspector.get_result(Some(context), transaction, block, result, &mut state);
+        let trace = trace.map_err(|error| match error {
+            DebugInspectorError::Database(error) => TracerError::Read(error),
+            error => TracerError::Failed(error.to_string()),
+        })?;
+        let trace = match (trace, &*inspector) {
+            (GethTrace::Erc7562Tracer(mut frame), DebugInspector::Erc7562Tracer(calls, _)) => {
+                let code_before = |address| code_before(&state, address);
+                erc7562::put_as_geth(&mut frame, calls.traces().nodes(), &result.state, code_before);
+                GethTrace::Erc7562Tracer(frame)
+            }
+            (trace, _) => trace,
+        };
+        let config = prestate_config(inspector)?;
+        inspector.fuse().map_err(|error| TracerError::Failed(error.to_string()))?;
+        let put = |trace| match trace {
+            GethTrace::PreStateTracer(_) => prestate::trace(&config, transaction, &result.state, &state),
+            other => Ok(put_as_geth(other, &notes)),
+        };
+        match trace {
+            GethTrace::MuxTracer(mut frames) => {
+                for trace in frames.0.values_mut() {
+                    *trace = put(std::mem::take(trace))?;
+                }
+                Ok(GethTrace::MuxTracer(frames))
+            }
+            trace => put(trace),
+        }
+    }
+}
+
+/// In go-ethereum's words, where the inspector has others.
+fn put_as_geth(mut trace: GethTrace, notes: &Notes) -> GethTrace {
+    match &mut trace {
+        GethTrace::Default(frame) => struct_logs::put_as_geth(frame, notes),
+        GethTrace::CallTracer(frame) => calls::name_faults(frame, notes),
+        _ => {}
+    }
+    trace
+}
+
+fn code_before(state: &impl DatabaseRef, address: Address) -> Option<Bytecode> {
+    let account = state.basic_ref(address).ok().flatten()?;
+    account.code.or_else(|| state.code_by_hash_ref(account.code_hash).ok())
+}
+
+fn prestate_config(inspector: &DebugInspector) -> Result<PreStateConfig, TracerError> {
+    let prestate = GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::PreStateTracer);
+    match inspector {
+        DebugInspector::PreStateTracer(_, config) => Ok(*config),
+        DebugInspector::Mux(_, config) => match config.0.get(&prestate).cloned().flatten() {
+            Some(config) => {
+                config.from_value().map_err(|_| TracerError::Unusable("invalid tracer config".to_owned()))
+            }
+            None => Ok(PreStateConfig::default()),
+        },
+        _ => Ok(PreStateConfig::default()),
+    }
+}
+
+fn recorded_calls(inspector: &mut DebugInspector) -> Option<&mut CallTraceArena> {
+    match inspector {
+        DebugInspector::CallTracer(calls, _)
+        | DebugInspector::FlatCallTracer(calls)
+        | DebugInspector::Erc7562Tracer(calls, _) => Some(calls.traces_mut()),
+        DebugInspector::FourByte(_)
+        | DebugInspector::PreStateTracer(..)
+        | DebugInspector::Noop(_)
+        | DebugInspector::StateGasTracer(_)
+        | DebugInspector::Mux(..)
+        | DebugInspector::Default(..)
+        | DebugInspector::Js(_) => None,
+    }
+}
