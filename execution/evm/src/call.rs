@@ -24,7 +24,7 @@ use revm::{
     },
 };
 
-use crate::{PrecompileChanges, ReadError};
+use crate::{Overlay, PrecompileChanges, ReadError, StateReader};
 
 /// State under calls, and what is special about the calls.
 pub trait CallState: Database<Error = ReadError> {
@@ -45,6 +45,17 @@ impl<S: CallState> CallState for &mut S {
 
     fn tick(&mut self) -> Result<(), ReadError> {
         (**self).tick()
+    }
+}
+
+/// Calls on a state that nobody bounds and nothing is special about.
+impl<S: StateReader> CallState for Overlay<S> {
+    fn precompile_changes(&self) -> &PrecompileChanges {
+        PrecompileChanges::NONE
+    }
+
+    fn tick(&mut self) -> Result<(), ReadError> {
+        Ok(())
     }
 }
 

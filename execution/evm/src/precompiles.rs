@@ -15,6 +15,9 @@ pub struct PrecompileChanges {
 }
 
 impl PrecompileChanges {
+    /// Everything is where the fork has it.
+    pub const NONE: &'static Self = &Self { removed: Vec::new(), moved: Vec::new() };
+
     /// There is none at `address` any more: the account's own code runs.
     pub fn remove(&mut self, address: Address) {
         self.removed.push(address);

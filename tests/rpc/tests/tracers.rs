@@ -81,16 +81,13 @@ fn trace(case: &Value, tracer: &str) -> Value {
     let request = transaction_environment(&transaction, sender);
     let options = json!({ "tracer": tracer, "tracerConfig": case["tracerConfig"] });
     let options: GethDebugTracingOptions = serde_json::from_value(options).unwrap();
-    let mut inspector = GethTracer::inspector(options, Budget::until(far_away())).unwrap();
+    let mut inspector =
+        GethTracer::inspector(options, Budget::lasting(std::time::Duration::from_secs(600))).unwrap();
     let block = environment.block_env.clone();
     let result = inspect_call(&mut overlay, environment, request.clone(), &mut inspector).unwrap();
     let executed = Executed { block: &block, transaction: &request, result: &result, database: &mut overlay };
     let trace = GethTracer::finish(&mut inspector, TransactionContext::default(), executed).unwrap();
     serde_json::to_value(trace).unwrap()
-}
-
-fn far_away() -> std::time::Instant {
-    std::time::Instant::now() + std::time::Duration::from_secs(600)
 }
 
 /// Without members that say nothing: a place in the chain that these transactions do not have.
