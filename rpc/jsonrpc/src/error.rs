@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
-use portico_query::{CallError, QueryError, TracerError};
+use portico_query::{CallError, InvalidTransaction, QueryError, TracerError};
 
 /// Why a method has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum MethodError {
     /// The query has none.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// The query has none, for a simulation: invalid transactions have codes of their own there.
+    #[error(transparent)]
+    Simulation(QueryError),
     /// Every thread for such calls was taken for too long.
     #[error("the node is busy: the call waited {} s for its turn", waited.as_secs())]
     Busy {
@@ -57,6 +60,12 @@ const UNAVAILABLE: i32 = -32002;
 const LIMIT: i32 = -32005;
 /// Execution API: more than a client may ask for at once.
 const CLIENT_LIMIT: i32 = -38026;
+/// Execution API: numbers of simulated blocks do not ascend.
+const BLOCK_ORDER: i32 = -38020;
+/// Execution API: times of simulated blocks do not ascend.
+const TIME_ORDER: i32 = -38021;
+/// Execution API: a simulated block has no room for a call.
+const BLOCK_GAS: i32 = -38015;
 /// Execution API: a block tag that no consensus client has given a meaning.
 const UNKNOWN_BLOCK: i32 = -39001;
 /// Execution API: the code reverted; `data` is what it returned.
@@ -75,7 +84,9 @@ pub(crate) fn with_general_code(error: ErrorObjectOwned) -> ErrorObjectOwned {
 impl From<MethodError> for ErrorObjectOwned {
     fn from(error: MethodError) -> Self {
         let code = code(&error);
-        if code == INTERNAL {
+        let is_clients_fault =
+            matches!(error, MethodError::Simulation(QueryError::Call(CallError::Invalid(_))));
+        if code == INTERNAL && !is_clients_fault {
             tracing::error!(%error, "an RPC call failed");
         }
         let message = error.to_string();
@@ -91,11 +102,40 @@ impl From<MethodError> for ErrorObjectOwned {
 fn code(error: &MethodError) -> i32 {
     match error {
         MethodError::Query(error) => query_code(error),
+        MethodError::Simulation(error) => simulation_code(error),
         MethodError::Busy { .. } => UNAVAILABLE,
         MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
         MethodError::TooManySlots { .. } => CLIENT_LIMIT,
         MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
         MethodError::Lost => INTERNAL,
+    }
+}
+
+fn simulation_code(error: &QueryError) -> i32 {
+    match error {
+        QueryError::Call(CallError::Invalid(invalid)) => transaction_code(invalid),
+        QueryError::BlockNotFound(_) | QueryError::StateAndDiff { .. } => INVALID_INPUT,
+        error => query_code(error),
+    }
+}
+
+/// Execution API: why a simulated transaction is invalid.
+fn transaction_code(invalid: &InvalidTransaction) -> i32 {
+    match invalid {
+        InvalidTransaction::NonceTooLow { .. } => -38010,
+        InvalidTransaction::NonceTooHigh { .. } => -38011,
+        InvalidTransaction::GasPriceLessThanBasefee => -38012,
+        InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+        | InvalidTransaction::GasFloorMoreThanGasLimit { .. } => -38013,
+        InvalidTransaction::LackOfFundForMaxFee { .. } | InvalidTransaction::OverflowPaymentInTransaction => {
+            -38014
+        }
+        InvalidTransaction::RejectCallerWithCode => -38024,
+        InvalidTransaction::CreateInitCodeSizeLimit => -38025,
+        InvalidTransaction::PriorityFeeGreaterThanMaxFee | InvalidTransaction::InvalidChainId => {
+            INVALID_PARAMS
+        }
+        _ => INTERNAL,
     }
 }
 
@@ -117,6 +157,11 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::NotPrecompile { .. } | QueryError::AlreadyOverridden { .. } => INVALID_INPUT,
         QueryError::GasRequired { .. } | QueryError::InsufficientFunds { .. } => INVALID_INPUT,
         QueryError::Percentiles { .. } => INVALID_INPUT,
+        QueryError::BlockOrder { .. } => BLOCK_ORDER,
+        QueryError::TimeOrder { .. } => TIME_ORDER,
+        QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
+        QueryError::BlockGas { .. } => BLOCK_GAS,
+        QueryError::NoRecipient => INVALID_PARAMS,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } => UNAVAILABLE,
         QueryError::RangeReversed { .. } | QueryError::RangeBeyondHead { .. } => INVALID_PARAMS,

@@ -5,6 +5,7 @@ mod facts;
 mod filter;
 mod gas;
 mod server;
+mod simulate;
 mod slot;
 mod state;
 mod sync;
@@ -23,6 +24,7 @@ pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
 pub use gas::EthGasApiServer;
 use server::Eth;
+pub use simulate::EthSimulateApiServer;
 pub use slot::SlotArgument;
 pub use state::EthStateApiServer;
 pub use sync::Syncing;
@@ -39,6 +41,7 @@ pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethod
     methods.merge(EthApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthFactsApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthGasApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthSimulateApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthStateApiServer::into_rpc(eth))?;
     Ok(methods)
 }

@@ -83,7 +83,7 @@ impl Eth {
     }
 }
 
-fn detail(full: bool) -> TransactionDetail {
+pub(super) fn detail(full: bool) -> TransactionDetail {
     if full { TransactionDetail::Full } else { TransactionDetail::Hashes }
 }
 
