@@ -35,6 +35,21 @@ pub enum MethodError {
         /// How many may be.
         max: usize,
     },
+    /// More calls are asked for than one request runs.
+    #[error("too many calls (max {max})")]
+    TooManyCalls {
+        /// How many may be.
+        max: usize,
+    },
+    /// The client names a filter that is not there, or not any more.
+    #[error("filter not found")]
+    FilterNotFound,
+    /// No more filters can be installed for now.
+    #[error("too many filters (max {max})")]
+    TooManyFilters {
+        /// How many may be.
+        max: usize,
+    },
     /// This node makes no blocks.
     #[error("etherbase must be explicitly specified")]
     NoCoinbase,
@@ -105,8 +120,9 @@ fn code(error: &MethodError) -> i32 {
         MethodError::Simulation(error) => simulation_code(error),
         MethodError::Busy { .. } => UNAVAILABLE,
         MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
-        MethodError::TooManySlots { .. } => CLIENT_LIMIT,
-        MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+        MethodError::TooManySlots { .. } | MethodError::TooManyCalls { .. } => CLIENT_LIMIT,
+        MethodError::FilterNotFound | MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+        MethodError::TooManyFilters { .. } => LIMIT,
         MethodError::Lost => INTERNAL,
     }
 }
@@ -161,7 +177,8 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::TimeOrder { .. } => TIME_ORDER,
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
         QueryError::BlockGas { .. } => BLOCK_GAS,
-        QueryError::NoRecipient => INVALID_PARAMS,
+        QueryError::NoRecipient | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
+        QueryError::NoAccessList { .. } => NOT_FOUND,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } => UNAVAILABLE,
         QueryError::RangeReversed { .. } | QueryError::RangeBeyondHead { .. } => INVALID_PARAMS,

@@ -29,7 +29,10 @@ use portico_query::Query;
 
 pub use calls::{Calls, CallsLayer};
 pub use debug::DebugApiServer;
-pub use eth::{EthApiServer, EthFactsApiServer, EthGasApiServer, EthSimulateApiServer, EthStateApiServer};
+pub use eth::{
+    EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
+    EthRawApiServer, EthSimulateApiServer, EthStateApiServer,
+};
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
 pub use trace::TraceApiServer;

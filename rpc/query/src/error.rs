@@ -213,6 +213,20 @@ pub enum QueryError {
         /// The block's limit.
         limit: u64,
     },
+    /// The block is from before Amsterdam.
+    #[error("block {block_number} has no access list")]
+    NoAccessList {
+        /// The block.
+        block_number: u64,
+    },
+    /// A position in a block behind its last transaction.
+    #[error("transaction index {index} is behind the block's {count} transactions")]
+    TransactionIndex {
+        /// The position.
+        index: u64,
+        /// Transactions in the block.
+        count: u64,
+    },
     /// A transaction of this kind must have a recipient.
     #[error("a transaction with blobs or authorizations needs a recipient")]
     NoRecipient,

@@ -24,6 +24,8 @@ use block::{Chain, GasPool};
 use state_root::StateRoots;
 
 pub use plan::SIMULATED_BLOCKS_MAX;
+pub use transaction::encode_unsigned;
+pub(crate) use transaction::{Defaults, unsigned};
 
 /// What to simulate.
 #[derive(Debug, Clone, Default)]

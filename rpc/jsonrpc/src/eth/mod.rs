@@ -1,9 +1,12 @@
 //! `eth_*`: blocks, transactions, receipts, logs, state and calls.
 
+mod bundles;
 mod convert;
 mod facts;
 mod filter;
+mod filters;
 mod gas;
+mod raw;
 mod server;
 mod simulate;
 mod slot;
@@ -19,10 +22,13 @@ use jsonrpsee::{
     proc_macros::rpc,
 };
 
+pub use bundles::EthBundleApiServer;
 pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
 pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
+pub use filters::EthFilterApiServer;
 pub use gas::EthGasApiServer;
+pub use raw::EthRawApiServer;
 use server::Eth;
 pub use simulate::EthSimulateApiServer;
 pub use slot::SlotArgument;
@@ -39,8 +45,11 @@ pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethod
     let eth = Eth::new(workers.clone());
     let mut methods = RpcModule::new(());
     methods.merge(EthApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthBundleApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthFactsApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthFilterApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthGasApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthRawApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthSimulateApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthStateApiServer::into_rpc(eth))?;
     Ok(methods)

@@ -364,7 +364,7 @@ fn seal(
     header.logs_bloom = logs_bloom;
     header.gas_used = executed.gas_used;
     header.transactions_root = ordered_trie_root_with_encoder(&executed.transactions, |transaction, out| {
-        out.put_slice(&transaction::encode(transaction));
+        out.put_slice(&transaction::encode_unsigned(transaction));
     });
     header.blob_gas_used = (fork >= Fork::Cancun).then_some(executed.blob_gas_used);
     header.withdrawals_root = (fork >= Fork::Shanghai).then(|| match withdrawals {

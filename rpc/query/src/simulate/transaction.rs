@@ -13,7 +13,7 @@ const UNSIGNED: Signature = Signature::new(U256::ZERO, U256::ZERO, false);
 
 /// What a call is filled up with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Defaults {
+pub(crate) struct Defaults {
     pub chain_id: u64,
     pub nonce: u64,
     pub gas_limit: u64,
@@ -25,7 +25,7 @@ pub(super) struct Defaults {
 ///
 /// # Errors
 /// [`QueryError::Request`] for fields that contradict each other.
-pub(super) fn unsigned(request: CallRequest, defaults: Defaults) -> Result<Transaction, QueryError> {
+pub(crate) fn unsigned(request: CallRequest, defaults: Defaults) -> Result<Transaction, QueryError> {
     let has_tip = request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some();
     if request.gas_price.is_some() && has_tip {
         return Err(QueryError::Request(alloy_evm::rpc::CallFeesError::ConflictingFeeFieldsInRequest.into()));
@@ -110,8 +110,8 @@ fn encode_legacy(tx: &TxLegacy) -> Vec<u8> {
     rlp
 }
 
-/// A simulated transaction as the block's trie holds it.
-pub(super) fn encode(transaction: &Transaction) -> Vec<u8> {
+/// A transaction that nobody signed, as a block would hold it.
+pub fn encode_unsigned(transaction: &Transaction) -> Vec<u8> {
     match transaction {
         Transaction::Legacy(tx) => encode_legacy(tx.tx()),
         typed => typed.encoded_2718(),
@@ -145,7 +145,7 @@ mod tests {
         let request = CallRequest { gas_price: Some(7), ..CallRequest::default() };
         let transaction = unsigned(request, DEFAULTS).unwrap();
         assert!(transaction.is_legacy());
-        let rlp = encode(&transaction);
+        let rlp = encode_unsigned(&transaction);
         assert_eq!(&rlp[rlp.len() - 3..], [0x80; 3]);
         assert_eq!(*transaction.tx_hash(), keccak256(rlp));
         let without_base_fee = Defaults { has_base_fee: false, ..DEFAULTS };
