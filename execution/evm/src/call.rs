@@ -6,7 +6,6 @@
 use alloy_evm::{
     Database, Evm, EvmEnv,
     eth::{EthEvm, EthEvmContext},
-    precompiles::PrecompilesMap,
 };
 use alloy_primitives::{Bytes, Log};
 use revm::{
@@ -24,7 +23,7 @@ use revm::{
     },
 };
 
-use crate::{Overlay, PrecompileChanges, ReadError, StateReader};
+use crate::{CallPrecompiles, Overlay, PrecompileChanges, ReadError, StateReader};
 
 /// State under calls, and what is special about the calls.
 pub trait CallState: Database<Error = ReadError> {
@@ -173,7 +172,7 @@ pub enum Inspect {
 }
 
 /// The interpreter for calls.
-pub type CallEvm<S, I> = EthEvm<S, I, PrecompilesMap>;
+pub type CallEvm<S, I> = EthEvm<S, I, CallPrecompiles>;
 
 /// An interpreter for any number of calls and system calls on `state`.
 pub fn call_evm<S: CallState, I: Inspector<EthEvmContext<S>>>(

@@ -40,7 +40,7 @@ pub use error::ExecutionError;
 pub use instructions::BlockDatabase;
 pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
-pub use precompiles::{PrecompileChanges, is_precompile, named_precompiles};
+pub use precompiles::{CallPrecompiles, PrecompileChanges, is_precompile, named_precompiles};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::context::TxEnv;
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};

@@ -59,6 +59,8 @@ pub struct Overlay<R> {
     traces: AddressMap<(bool, bool)>,
     /// What was set since it was last taken, when someone asked for it: accounts, and their slots.
     touched: Option<Vec<(u32, Option<U256>)>>,
+    /// Accounts whose slots were wiped although the reader does not list them.
+    unlisted_wipes: Vec<Address>,
     slot_count: usize,
     code_bytes: usize,
     /// The first read that failed: while changes are committed revm gives no way to report it, and in a system call
@@ -104,6 +106,7 @@ impl<R: StateReader> Overlay<R> {
             changed_slots: Vec::new(),
             traces: AddressMap::default(),
             touched: None,
+            unlisted_wipes: Vec::new(),
             slot_count: 0,
             code_bytes: 0,
             failed: None,
@@ -260,6 +263,20 @@ impl<R: StateReader> Overlay<R> {
         self.wipe(position)
     }
 
+    /// The accounts whose slots were wiped since the last call although the reader does not list them: what changed
+    /// has only the slots that were read before.
+    pub fn take_unlisted_wipes(&mut self) -> Vec<Address> {
+        std::mem::take(&mut self.unlisted_wipes)
+    }
+
+    /// The slots of an account that are known and not zero: all that it has, once they were wiped.
+    pub fn known_slots(&self, address: &Address) -> impl Iterator<Item = (B256, U256)> + use<'_, R> {
+        let position = self.positions.get(address);
+        let account = position.map(|position| &self.accounts[*position as usize]);
+        let slots = account.into_iter().flat_map(|account| &account.slots);
+        slots.filter(|(_, slot)| !slot.current.is_zero()).map(|(key, slot)| (B256::from(*key), slot.current))
+    }
+
     /// Memory taken, in bytes, about.
     pub fn bytes(&self) -> usize {
         // Hash tables are three quarters full on average; a slot's entry is its key, three words and the control byte.
@@ -387,6 +404,9 @@ impl<R: StateReader> Overlay<R> {
         }
         let block_number = self.block_number;
         let account = &mut self.accounts[position];
+        if !account.storage_is_known && !self.reader.lists_slots() {
+            self.unlisted_wipes.push(account.address);
+        }
         let had_slots = !self.reader.lists_slots() || account.slots.values().any(|slot| !slot.base.is_zero());
         account.wiped |= account.base.is_some() && had_slots;
         account.storage_is_known = true;

@@ -1,10 +1,16 @@
 //! Precompiled contracts that a caller wants elsewhere, or not at all.
 
-use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
+use alloy_evm::{
+    Database,
+    eth::EthEvmContext,
+    precompiles::{DynPrecompile, PrecompilesMap},
+};
 use alloy_primitives::Address;
 use revm::{
+    handler::PrecompileProvider,
+    interpreter::{CallInputs, InterpreterResult},
     precompile::{PrecompileSpecId, Precompiles},
-    primitives::hardfork::SpecId,
+    primitives::{AddressSet, hardfork::SpecId},
 };
 
 /// How the precompiled contracts differ from the fork's.
@@ -34,7 +40,11 @@ impl PrecompileChanges {
     }
 
     /// The fork's precompiled contracts with these changes.
-    pub(crate) fn apply(&self, spec: SpecId) -> PrecompilesMap {
+    pub(crate) fn apply(&self, spec: SpecId) -> CallPrecompiles {
+        CallPrecompiles { precompiles: self.precompiles(spec), warm: of_fork(spec).addresses_set() }
+    }
+
+    fn precompiles(&self, spec: SpecId) -> PrecompilesMap {
         let mut precompiles = PrecompilesMap::from_static(of_fork(spec));
         let mut taken: Vec<(Address, DynPrecompile)> = Vec::new();
         for (from, to) in &self.moved {
@@ -50,6 +60,37 @@ impl PrecompileChanges {
             precompiles.apply_precompile(&to, |_| Some(precompile));
         }
         precompiles
+    }
+}
+
+/// Precompiled contracts of calls. Warm are the addresses at which the fork has them, wherever they are now.
+#[derive(Debug)]
+pub struct CallPrecompiles {
+    precompiles: PrecompilesMap,
+    warm: &'static AddressSet,
+}
+
+impl<D: Database> PrecompileProvider<EthEvmContext<D>> for CallPrecompiles {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, _: SpecId) -> bool {
+        false
+    }
+
+    fn run(
+        &mut self,
+        context: &mut EthEvmContext<D>,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        self.precompiles.run(context, inputs)
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.warm
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        self.precompiles.get(address).is_some()
     }
 }
 
@@ -87,7 +128,7 @@ mod tests {
         let mut changes = PrecompileChanges::default();
         changes.relocate(ECRECOVER, ELSEWHERE);
         changes.remove(ECRECOVER);
-        let precompiles = changes.apply(SpecId::OSAKA);
+        let precompiles = changes.precompiles(SpecId::OSAKA);
         assert_eq!(name(&precompiles, &ELSEWHERE).as_deref(), Some("ECREC"));
         assert_eq!(name(&precompiles, &ECRECOVER), None);
         assert_eq!(name(&precompiles, &SHA256).as_deref(), Some("SHA256"));
@@ -98,7 +139,7 @@ mod tests {
         let mut changes = PrecompileChanges::default();
         changes.relocate(ECRECOVER, SHA256);
         changes.relocate(SHA256, ECRECOVER);
-        let precompiles = changes.apply(SpecId::OSAKA);
+        let precompiles = changes.precompiles(SpecId::OSAKA);
         assert_eq!(name(&precompiles, &SHA256).as_deref(), Some("ECREC"));
         assert_eq!(name(&precompiles, &ECRECOVER).as_deref(), Some("SHA256"));
     }

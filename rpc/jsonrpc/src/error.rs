@@ -2,7 +2,7 @@
 
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use portico_governor::Refusal;
-use portico_query::{CallError, QueryError, TracerError};
+use portico_query::{CallError, InvalidTransaction, QueryError, TracerError};
 
 /// Why a method has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum MethodError {
     /// Nobody worked on it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The query has none, for a simulation: invalid transactions have codes of their own there.
+    #[error(transparent)]
+    Simulation(QueryError),
     /// Nothing is asked for.
     #[error("empty request")]
     EmptyRequest,
@@ -25,6 +28,21 @@ pub enum MethodError {
     /// More storage slots are to be proven than one call proves.
     #[error("too many storage keys (max {max})")]
     TooManyKeys {
+        /// How many may be.
+        max: usize,
+    },
+    /// More calls are asked for than one request runs.
+    #[error("too many calls (max {max})")]
+    TooManyCalls {
+        /// How many may be.
+        max: usize,
+    },
+    /// The client names a filter that is not there, or not any more.
+    #[error("filter not found")]
+    FilterNotFound,
+    /// No more filters can be installed for now.
+    #[error("too many filters (max {max})")]
+    TooManyFilters {
         /// How many may be.
         max: usize,
     },
@@ -65,6 +83,12 @@ pub(crate) const UNSUPPORTED: i32 = -32004;
 const LIMIT: i32 = -32005;
 /// Execution API: more than a client may ask for at once.
 const CLIENT_LIMIT: i32 = -38026;
+/// Execution API: numbers of simulated blocks do not ascend.
+const BLOCK_ORDER: i32 = -38020;
+/// Execution API: times of simulated blocks do not ascend.
+const TIME_ORDER: i32 = -38021;
+/// Execution API: a simulated block has no room for a call.
+const BLOCK_GAS: i32 = -38015;
 /// Execution API: a block tag that no consensus client has given a meaning.
 const UNKNOWN_BLOCK: i32 = -39001;
 /// Execution API: the code reverted; `data` is what it returned.
@@ -91,7 +115,9 @@ pub(crate) fn with_invalid_params(error: ErrorObjectOwned) -> ErrorObjectOwned {
 impl From<MethodError> for ErrorObjectOwned {
     fn from(error: MethodError) -> Self {
         let code = code(&error);
-        if code == INTERNAL {
+        let is_clients_fault =
+            matches!(error, MethodError::Simulation(QueryError::Call(CallError::Invalid(_))));
+        if code == INTERNAL && !is_clients_fault {
             tracing::error!(%error, "an RPC call failed");
         }
         let message = error.to_string();
@@ -107,12 +133,42 @@ impl From<MethodError> for ErrorObjectOwned {
 fn code(error: &MethodError) -> i32 {
     match error {
         MethodError::Query(error) => query_code(error),
+        MethodError::Simulation(error) => simulation_code(error),
+        MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
+        MethodError::TooManySlots { .. } | MethodError::TooManyCalls { .. } => CLIENT_LIMIT,
+        MethodError::FilterNotFound | MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+        MethodError::TooManyFilters { .. } => LIMIT,
         MethodError::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => LIMIT,
         MethodError::NotAllowed => UNAUTHORIZED,
         MethodError::Refused(Refusal::Lost) | MethodError::Lost | MethodError::NotJson(_) => INTERNAL,
-        MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
-        MethodError::TooManySlots { .. } => CLIENT_LIMIT,
-        MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+    }
+}
+
+fn simulation_code(error: &QueryError) -> i32 {
+    match error {
+        QueryError::Call(CallError::Invalid(invalid)) => transaction_code(invalid),
+        QueryError::BlockNotFound(_) | QueryError::StateAndDiff { .. } => INVALID_INPUT,
+        error => query_code(error),
+    }
+}
+
+/// Execution API: why a simulated transaction is invalid.
+fn transaction_code(invalid: &InvalidTransaction) -> i32 {
+    match invalid {
+        InvalidTransaction::NonceTooLow { .. } => -38010,
+        InvalidTransaction::NonceTooHigh { .. } => -38011,
+        InvalidTransaction::GasPriceLessThanBasefee => -38012,
+        InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+        | InvalidTransaction::GasFloorMoreThanGasLimit { .. } => -38013,
+        InvalidTransaction::LackOfFundForMaxFee { .. } | InvalidTransaction::OverflowPaymentInTransaction => {
+            -38014
+        }
+        InvalidTransaction::RejectCallerWithCode => -38024,
+        InvalidTransaction::CreateInitCodeSizeLimit => -38025,
+        InvalidTransaction::PriorityFeeGreaterThanMaxFee | InvalidTransaction::InvalidChainId => {
+            INVALID_PARAMS
+        }
+        _ => INTERNAL,
     }
 }
 
@@ -134,6 +190,12 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::NotPrecompile { .. } | QueryError::AlreadyOverridden { .. } => INVALID_INPUT,
         QueryError::GasRequired { .. } | QueryError::InsufficientFunds { .. } => INVALID_INPUT,
         QueryError::Percentiles { .. } => INVALID_INPUT,
+        QueryError::BlockOrder { .. } => BLOCK_ORDER,
+        QueryError::TimeOrder { .. } => TIME_ORDER,
+        QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
+        QueryError::BlockGas { .. } => BLOCK_GAS,
+        QueryError::NoRecipient | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
+        QueryError::NoAccessList { .. } => NOT_FOUND,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } | QueryError::Cancelled => UNAVAILABLE,
         QueryError::RangeReversed { .. } | QueryError::RangeBeyondHead { .. } => INVALID_PARAMS,

@@ -31,7 +31,10 @@ use portico_governor::Governor;
 
 pub use calls::{Calls, CallsLayer, record_raw};
 pub use debug::DebugApiServer;
-pub use eth::{EthApiServer, EthFactsApiServer, EthGasApiServer, EthPubSubApiServer, EthStateApiServer};
+pub use eth::{
+    EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
+    EthPubSubApiServer, EthRawApiServer, EthSimulateApiServer, EthStateApiServer,
+};
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
 pub use permissions::Permissions;

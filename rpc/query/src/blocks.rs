@@ -1,11 +1,12 @@
 //! Whole blocks with their senders, and the counts that need no transaction.
 
 use alloy_consensus::{Block, Header, transaction::SignerRecoverable};
+use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Sealed, U256};
 use portico_chain::{
-    BlockParts, ChainError, StoredBody, Transaction, block_number_of, is_canonical, read_block, read_body,
-    read_senders, read_side_block, read_total_difficulty,
+    BlockParts, ChainError, StoredBody, Transaction, block_number_of, is_canonical, read_access_list,
+    read_block, read_body, read_senders, read_side_block, read_total_difficulty,
 };
 
 use crate::{Kept, QueryError, Snapshot};
@@ -61,6 +62,31 @@ impl Snapshot<'_> {
             self.check_kept(Kept::Senders, block_number)?;
         }
         Ok(read_senders(&self.txn, body, block_number)?)
+    }
+
+    /// A header by hash, whether or not it is canonical.
+    pub fn header_by_hash(&self, hash: &B256) -> Result<Option<Sealed<Header>>, QueryError> {
+        let Some(block_number) = block_number_of(&self.txn, hash)? else { return Ok(None) };
+        if is_canonical(&self.txn, block_number, hash)? {
+            return self.header(block_number);
+        }
+        let block = self.block_by_hash(hash)?;
+        Ok(block.map(|block| Sealed::new_unchecked(block.parts.header, *hash)))
+    }
+
+    /// The access list of the canonical block with this number (EIP-7928).
+    ///
+    /// # Errors
+    /// [`QueryError::NoAccessList`] for a block before Amsterdam, [`QueryError::Pruned`] when it is not kept.
+    pub fn block_access_list(&self, block_number: u64) -> Result<BlockAccessList, QueryError> {
+        if self.known_header(block_number)?.block_access_list_hash.is_none() {
+            return Err(QueryError::NoAccessList { block_number });
+        }
+        let Some(rlp) = read_access_list(&self.txn, block_number)? else {
+            let (what, setting) = ("the block access list", Kept::Bodies.setting());
+            return Err(QueryError::Pruned { what, block_number, first_block: block_number + 1, setting });
+        };
+        alloy_rlp::decode_exact(&rlp).map_err(|_| missing("readable block access list", block_number).into())
     }
 
     /// Number of transactions in the canonical block with this number.

@@ -11,7 +11,7 @@ use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
 use portico_tracers::TracerError;
 use portico_trie::TrieError;
-use revm::context::result::{HaltReason, OutOfGasError};
+use revm::context::result::HaltReason;
 
 /// Why a call has no answer. Protocols give each case their own code.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +195,53 @@ pub enum QueryError {
         /// The sender.
         address: Address,
     },
+    /// A simulated block has a number that is not above that of the one before.
+    #[error("block numbers must be in order: {block_number} <= {before}")]
+    BlockOrder {
+        /// Its number.
+        block_number: u64,
+        /// The one before.
+        before: u64,
+    },
+    /// A simulated block has a time that is not after that of the one before.
+    #[error("block timestamps must be in order: {timestamp} <= {before}")]
+    TimeOrder {
+        /// Its time.
+        timestamp: u64,
+        /// The one before.
+        before: u64,
+    },
+    /// More blocks are to be simulated than one call does, those between them included.
+    #[error("too many blocks (max {limit})")]
+    TooManySimulated {
+        /// How many may be.
+        limit: u64,
+    },
+    /// A call asks for more gas than its simulated block has left.
+    #[error("block gas limit reached: {used} >= {limit}")]
+    BlockGas {
+        /// Gas used by the calls before.
+        used: u64,
+        /// The block's limit.
+        limit: u64,
+    },
+    /// The block is from before Amsterdam.
+    #[error("block {block_number} has no access list")]
+    NoAccessList {
+        /// The block.
+        block_number: u64,
+    },
+    /// A position in a block behind its last transaction.
+    #[error("transaction index {index} is behind the block's {count} transactions")]
+    TransactionIndex {
+        /// The position.
+        index: u64,
+        /// Transactions in the block.
+        count: u64,
+    },
+    /// A transaction of this kind must have a recipient.
+    #[error("a transaction with blobs or authorizations needs a recipient")]
+    NoRecipient,
     /// Percentiles that are not numbers from 0 to 100 in ascending order, or too many.
     #[error("invalid reward percentile: {reason}")]
     Percentiles {
@@ -223,10 +270,28 @@ pub enum QueryError {
     },
 }
 
+/// In go-ethereum's words, by which clients know what happened.
 fn halt_text(reason: &HaltReason) -> String {
-    match reason {
-        HaltReason::OutOfGas(OutOfGasError::Basic) => "out of gas".to_owned(),
-        HaltReason::OutOfGas(kind) => format!("out of gas: {kind:?}"),
-        reason => format!("execution halted: {reason:?}"),
-    }
+    let text = match reason {
+        HaltReason::OutOfGas(_) => "out of gas",
+        HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode",
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID",
+        HaltReason::InvalidJump => "invalid jump destination",
+        HaltReason::StackUnderflow => "stack underflow",
+        HaltReason::StackOverflow => "stack limit reached 1024 (1024)",
+        HaltReason::OutOfOffset => "return data out of bounds",
+        HaltReason::CreateCollision => "contract address collision",
+        HaltReason::PrecompileError => "precompiled contract failed",
+        HaltReason::PrecompileErrorWithContext(reason) => return reason.clone(),
+        HaltReason::NonceOverflow => "nonce uint64 overflow",
+        HaltReason::CreateContractSizeLimit => "max code size exceeded",
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
+            "write protection"
+        }
+        HaltReason::OutOfFunds | HaltReason::OverflowPayment => "insufficient balance for transfer",
+        HaltReason::CallTooDeep => "max call depth exceeded",
+    };
+    text.to_owned()
 }

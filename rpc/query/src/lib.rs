@@ -17,11 +17,14 @@
 
 mod access_lists;
 mod blocks;
+mod bundles;
 mod call;
 mod capabilities;
+mod chain_changes;
 mod error;
 mod estimate;
 mod fees;
+mod fill;
 mod fork_config;
 mod geth_traces;
 mod logs;
@@ -35,14 +38,17 @@ mod receipts;
 mod replay;
 mod resolve;
 mod revert;
+mod simulate;
 mod state;
 mod sync;
 mod transactions;
 
 pub use alloy_eips::{BlockId, BlockNumberOrTag};
 pub use blocks::FullBlock;
+pub use bundles::{BundledTransaction, CallBundle, ExecutedBundle, StateWithin};
 pub use call::CallRequest;
 pub use capabilities::Capabilities;
+pub use chain_changes::{LogChanges, SeenBlock};
 pub use error::QueryError;
 pub use fork_config::{ForkConfig, ForkConfigs};
 pub use geth_traces::TransactionTrace as GethTransactionTrace;
@@ -58,5 +64,9 @@ pub use proofs::{AccountProof, SlotProof};
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};
 pub use receipts::ReceiptAt;
+pub use revm::context::result::InvalidTransaction;
+pub use simulate::{
+    BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
+};
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

@@ -3,8 +3,7 @@
 mod candidates;
 mod filter;
 
-use alloy_consensus::Header;
-use alloy_primitives::{B256, Log, Sealed};
+use alloy_primitives::{B256, Log};
 use portico_chain::{Receipt, read_block_receipts, read_transaction};
 
 use crate::{BlockPosition, Kept, QueryError, Snapshot, blocks::missing};
@@ -109,7 +108,7 @@ impl Snapshot<'_> {
             let transaction = read_transaction(&self.txn, body.first_tx_number + tx_index)?;
             Ok(*transaction.ok_or(missing("transaction", block_number))?.tx_hash())
         };
-        append_matching(filter, &header, receipts, tx_hash, found)
+        append_matching(filter, BlockPosition::from(&header), receipts, tx_hash, found)
     }
 
     fn check_block_count(&self, before: u64, span: BlockSpan, block_number: u64) -> Result<(), QueryError> {
@@ -136,14 +135,14 @@ impl Snapshot<'_> {
     }
 }
 
-fn append_matching(
+/// Appends the logs that match among a block's receipts.
+pub(crate) fn append_matching(
     filter: &LogFilter,
-    header: &Sealed<Header>,
+    block: BlockPosition,
     receipts: Vec<Receipt>,
     tx_hash: impl Fn(u64) -> Result<B256, QueryError>,
     found: &mut Vec<LogAt>,
 ) -> Result<(), QueryError> {
-    let block = BlockPosition::from(header);
     let mut next_log_index = 0;
     for (tx_index, receipt) in (0..).zip(receipts) {
         let mut transaction_hash = None;

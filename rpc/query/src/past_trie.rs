@@ -24,12 +24,34 @@ use crate::{QueryError, Snapshot, blocks::missing};
 const LEAVES_BETWEEN: usize = 256;
 
 /// What lies on top of the tables to give the state and the trie of a past block.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PastTrie {
     /// On top of the hashed tables.
     pub state: HashedOverlay,
     /// On top of the trie tables.
     pub nodes: TrieUpdates,
+}
+
+/// A leaf that changed, by hashes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Leaf {
+    /// An account.
+    Account(B256),
+    /// An account's slot.
+    Slot(B256, B256),
+    /// All slots of an account.
+    Wiped(B256),
+}
+
+impl Leaf {
+    /// Wipes come before slots, which may have been set again.
+    fn place(&self) -> (B256, u8, B256) {
+        match self {
+            Self::Wiped(hashed_address) => (*hashed_address, 0, B256::ZERO),
+            Self::Account(hashed_address) => (*hashed_address, 1, B256::ZERO),
+            Self::Slot(hashed_address, hashed_slot) => (*hashed_address, 2, *hashed_slot),
+        }
+    }
 }
 
 /// The trie that was taken back last: hashes of the head and of the block, and what lies between.
@@ -102,38 +124,54 @@ impl Snapshot<'_> {
     fn take_back(&self, block_number: u64, executed: u64) -> Result<PastTrie, QueryError> {
         let before = self.values_before(block_number, executed)?;
         let mut trie = PastTrie::default();
-        let mut keys = Vec::with_capacity(before.accounts.len() + before.slots.len());
+        let mut leaves = Vec::with_capacity(before.accounts.len() + before.slots.len());
         for (address, account) in &before.accounts {
             let hashed_address = keccak256(address);
             trie.state.set_account(hashed_address, *account);
-            keys.push((hashed_address, None));
+            leaves.push(Leaf::Account(hashed_address));
         }
         for ((address, slot), value) in &before.slots {
             let (hashed_address, hashed_slot) = (keccak256(address), keccak256(slot));
             trie.state.set_slot(hashed_address, hashed_slot, *value);
-            keys.push((hashed_address, Some(hashed_slot)));
+            leaves.push(Leaf::Slot(hashed_address, hashed_slot));
         }
-        // Parts that lie together share the nodes above them.
-        keys.sort_unstable();
         let expected = self.known_header(block_number)?.state_root;
-        let mut found = None;
-        for part in keys.chunks(LEAVES_BETWEEN) {
-            self.check_deadline()?;
-            let mut changed = ChangedKeys::new();
-            for (hashed_address, hashed_slot) in part {
-                match hashed_slot {
-                    None => changed.add_account(*hashed_address),
-                    Some(hashed_slot) => changed.add_slot(*hashed_address, *hashed_slot),
-                }
-            }
-            let (root, updates) = overlay_root(&self.txn, &trie.state, &trie.nodes, &changed)?;
-            trie.nodes.extend(updates);
-            found = Some(root);
-        }
-        match found {
+        match self.update_trie(&mut trie, leaves)? {
             Some(found) if found != expected => Err(QueryError::StateRoot { block_number, expected, found }),
             _ => Ok(trie),
         }
+    }
+
+    /// Brings the nodes of `trie` up to its state, in which these leaves changed, and gives its root; `None` when
+    /// nothing changed.
+    ///
+    /// # Errors
+    /// [`QueryError::TimedOut`].
+    pub(crate) fn update_trie(
+        &self,
+        trie: &mut PastTrie,
+        mut leaves: Vec<Leaf>,
+    ) -> Result<Option<B256>, QueryError> {
+        // Parts that lie together share the nodes above them.
+        leaves.sort_unstable_by_key(Leaf::place);
+        let mut root = None;
+        for part in leaves.chunks(LEAVES_BETWEEN) {
+            self.check_deadline()?;
+            let mut changed = ChangedKeys::new();
+            for leaf in part {
+                match leaf {
+                    Leaf::Account(hashed_address) => changed.add_account(*hashed_address),
+                    Leaf::Slot(hashed_address, hashed_slot) => {
+                        changed.add_slot(*hashed_address, *hashed_slot)
+                    }
+                    Leaf::Wiped(hashed_address) => changed.wipe_storage(*hashed_address),
+                }
+            }
+            let (found, updates) = overlay_root(&self.txn, &trie.state, &trie.nodes, &changed)?;
+            trie.nodes.extend(updates);
+            root = Some(found);
+        }
+        Ok(root)
     }
 
     /// Of everything that the blocks after `block_number` changed, the value at its end.

@@ -1,11 +1,15 @@
 //! `eth_*`: blocks, transactions, receipts, logs, state and calls.
 
+mod bundles;
 mod convert;
 mod facts;
 mod filter;
+mod filters;
 mod gas;
 mod pubsub;
+mod raw;
 mod server;
+mod simulate;
 mod slot;
 mod state;
 mod sync;
@@ -19,13 +23,17 @@ use jsonrpsee::{
     proc_macros::rpc,
 };
 
+pub use bundles::EthBundleApiServer;
 pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
 pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
+pub use filters::EthFilterApiServer;
 pub use gas::EthGasApiServer;
 use pubsub::EthPubSub;
 pub use pubsub::EthPubSubApiServer;
+pub use raw::EthRawApiServer;
 use server::Eth;
+pub use simulate::EthSimulateApiServer;
 pub use slot::SlotArgument;
 pub use state::EthStateApiServer;
 pub use sync::Syncing;
@@ -40,8 +48,12 @@ pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethod
     let eth = Eth::new(workers.clone());
     let mut methods = RpcModule::new(());
     methods.merge(EthApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthBundleApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthFactsApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthFilterApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthGasApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthRawApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthSimulateApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthStateApiServer::into_rpc(eth))?;
     methods.merge(EthPubSub::new(workers.clone()).into_rpc())?;
     Ok(methods)

@@ -1,5 +1,7 @@
 //! The methods: resolve the block, read, convert.
 
+use std::sync::Arc;
+
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest, state::StateOverride};
@@ -9,6 +11,7 @@ use portico_query::{CallOverrides, QueryError, Snapshot};
 use super::{
     EthApiServer, FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument, Syncing,
     convert::{self, TransactionDetail},
+    filters::Filters,
 };
 use crate::{Workers, workers::Cost};
 
@@ -16,11 +19,12 @@ use crate::{Workers, workers::Cost};
 #[derive(Debug, Clone)]
 pub(crate) struct Eth {
     pub(super) workers: Workers,
+    pub(super) filters: Arc<Filters>,
 }
 
 impl Eth {
     pub fn new(workers: Workers) -> Self {
-        Self { workers }
+        Self { workers, filters: Arc::default() }
     }
 
     pub(super) async fn read<T: Send + 'static>(
@@ -83,7 +87,7 @@ impl Eth {
     }
 }
 
-fn detail(full: bool) -> TransactionDetail {
+pub(super) fn detail(full: bool) -> TransactionDetail {
     if full { TransactionDetail::Full } else { TransactionDetail::Hashes }
 }
 
