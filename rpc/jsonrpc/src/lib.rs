@@ -1,7 +1,7 @@
 //! The JSON-RPC methods: a folder per namespace, on top of `portico-query`.
 //!
 //! ```text
-//!  request ──> Calls (metrics, clear argument errors) ──> debug | eth | net | trace | web3 | rpc
+//!  request ──> Calls (metrics, clear argument errors) ──> a namespace (eth, debug, trace, ots, …)
 //!                                                           │ Workers: bounded blocking threads per cost class
 //!                                                           ▼
 //!                                                    one query::Snapshot ──> convert ──> JSON
@@ -11,14 +11,19 @@
 //!
 //! This crate knows no socket and no table.
 
+mod admin;
 mod calls;
 mod debug;
+mod debug_state;
+mod erigon;
 mod error;
 mod eth;
 mod net;
 mod node;
+mod ots;
 mod rpc;
 mod trace;
+mod txpool;
 mod web3;
 mod workers;
 
@@ -27,12 +32,17 @@ use std::sync::Arc;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use portico_query::Query;
 
+pub use admin::AdminApiServer;
 pub use calls::{Calls, CallsLayer};
 pub use debug::DebugApiServer;
+pub use debug_state::DebugStateApiServer;
+pub use erigon::{ErigonApiServer, ParityApiServer};
 pub use eth::EthApiServer;
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
+pub use ots::OtsApiServer;
 pub use trace::TraceApiServer;
+pub use txpool::TxpoolApiServer;
 pub use web3::Web3ApiServer;
 pub use workers::{WorkerSettings, Workers};
 
@@ -50,10 +60,24 @@ pub fn methods(
     let mut module = RpcModule::new(());
     for namespace in distinct(namespaces) {
         match namespace {
-            Namespace::Debug => module.merge(debug::Debug::new(workers.clone()).into_rpc())?,
+            Namespace::Debug => {
+                module.merge(debug::Debug::new(workers.clone()).into_rpc())?;
+                module.merge(debug_state::DebugState::new(workers.clone()).into_rpc())?;
+            }
             Namespace::Trace => module.merge(trace::Trace::new(workers.clone()).into_rpc())?,
             Namespace::Eth => module.merge(eth::Eth::new(workers.clone()).into_rpc())?,
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
+            Namespace::Ots => module.merge(ots::Ots::new(workers.clone()).into_rpc())?,
+            Namespace::Erigon => {
+                module.merge(erigon::ErigonApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
+            }
+            Namespace::Parity => {
+                module.merge(erigon::ParityApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
+            }
+            Namespace::Txpool => module.merge(txpool::Txpool::default().into_rpc())?,
+            Namespace::Admin => {
+                module.merge(admin::Admin::new(workers.clone(), query.clone(), node.clone()).into_rpc())?;
+            }
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
         }
     }

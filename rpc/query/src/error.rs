@@ -10,6 +10,7 @@ use portico_db::DbError;
 use portico_evm::{CallError, ExecutionError, ReadError};
 use portico_state::StateError;
 use portico_tracers::TracerError;
+use portico_trie::TrieError;
 use revm::context::result::{HaltReason, OutOfGasError};
 
 /// Why a call has no answer. Protocols give each case their own code.
@@ -144,6 +145,34 @@ pub enum QueryError {
     /// Genesis was not executed.
     #[error("genesis is not traceable")]
     GenesisNotTraceable,
+    /// A trie table is damaged.
+    #[error(transparent)]
+    Trie(#[from] TrieError),
+    /// What blocks changed is kept for the newest blocks only.
+    #[error(
+        "pruned: the changes of block {block_number}; kept from block {first_block} on (setting --unwind-horizon)"
+    )]
+    ChangesGone {
+        /// The block that was asked for.
+        block_number: u64,
+        /// First block that has it.
+        first_block: u64,
+    },
+    /// Blocks that were refused are not kept.
+    #[error("bad block {0} not found")]
+    BadBlockNotFound(B256),
+    /// What was hashed is not kept.
+    #[error("unknown preimage of {0}")]
+    UnknownPreimage(B256),
+    /// No table has this name.
+    #[error("there is no table {0:?}")]
+    NoSuchTable(String),
+    /// Only blocks from Amsterdam on have access lists.
+    #[error("block {block_number} has no block access list")]
+    NoAccessList {
+        /// The block that was asked for.
+        block_number: u64,
+    },
     /// A tracer gave nothing.
     #[error(transparent)]
     Tracer(#[from] TracerError),

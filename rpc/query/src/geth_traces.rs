@@ -1,11 +1,16 @@
 //! go-ethereum's traces of transactions, blocks and calls.
 
+use alloy_evm::overrides::{apply_block_overrides, apply_state_overrides};
 use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_eth::{BlockOverrides, state::StateOverride};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
-use portico_evm::{Traced, inspect_call};
-use portico_tracers::{Budget, Executed, GethTracer, TransactionContext};
+use portico_evm::{EvmEnv, Traced, inspect_call};
+use portico_tracers::{Bounded, Budget, Executed, GethInspector, GethTracer, TransactionContext};
+use revm::DatabaseCommit;
 
-use crate::{CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, replay::Wanted};
+use crate::{
+    CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, mid_block::ScratchState, replay::Wanted,
+};
 
 /// The trace of one of a block's transactions.
 #[derive(Debug, Clone)]
@@ -14,6 +19,24 @@ pub struct TransactionTrace {
     pub transaction_hash: B256,
     /// What the tracer found.
     pub trace: GethTrace,
+}
+
+/// Calls in one block.
+#[derive(Debug, Clone, Default)]
+pub struct CallBundle {
+    /// The calls, in order.
+    pub calls: Vec<CallRequest>,
+    /// Fields of the block that are to be otherwise.
+    pub block: Option<Box<BlockOverrides>>,
+}
+
+/// State on which calls are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPosition {
+    /// A canonical block; its number was resolved before.
+    pub block_number: u64,
+    /// Before this transaction of the block; after the block when left out.
+    pub tx_index: Option<u64>,
 }
 
 impl Snapshot<'_> {
@@ -83,7 +106,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// Traces a call on the state after a block.
+    /// Traces a call on the state after a block, or, with `tx_index`, on the state before that transaction of it.
     ///
     /// # Errors
     /// As [`Snapshot::run_call`], and [`QueryError::Tracer`].
@@ -91,20 +114,79 @@ impl Snapshot<'_> {
         &self,
         request: CallRequest,
         block_number: u64,
+        tx_index: Option<u64>,
         overrides: CallOverrides,
         options: GethDebugTracingOptions,
     ) -> Result<GethTrace, QueryError> {
-        let (mut database, mut environment) = self.prepare_calls(block_number, overrides)?;
+        let at = CallPosition { block_number, tx_index };
+        let bundle = CallBundle { calls: vec![request], block: overrides.block };
+        let mut traces = self.geth_call_traces(vec![bundle], at, overrides.state, options)?;
+        Ok(traces.pop().and_then(|mut bundle| bundle.pop()).unwrap_or_default())
+    }
+
+    /// Traces bundles of calls, each call on what those before it left.
+    ///
+    /// # Errors
+    /// As [`Snapshot::geth_call_trace`].
+    pub fn geth_call_traces(
+        &self,
+        bundles: Vec<CallBundle>,
+        at: CallPosition,
+        state: Option<StateOverride>,
+        options: GethDebugTracingOptions,
+    ) -> Result<Vec<Vec<GethTrace>>, QueryError> {
+        let mut inspector = GethTracer::inspector(options, self.budget())?;
+        let mut database = self.scratch_at(at)?;
+        if let Some(state) = state {
+            apply_state_overrides(state, &mut database).map_err(QueryError::Override)?;
+        }
+        let mut found = Vec::with_capacity(bundles.len());
+        for bundle in bundles {
+            // The block's environment; its own state is not used.
+            let overrides = CallOverrides { state: None, block: None };
+            let (_, mut environment) = self.prepare_calls(at.block_number, overrides)?;
+            if let Some(block) = bundle.block {
+                apply_block_overrides(*block, &mut database, &mut environment.block_env);
+            }
+            let mut traces = Vec::with_capacity(bundle.calls.len());
+            for request in bundle.calls {
+                self.check_deadline()?;
+                traces.push(self.trace_call_on(
+                    &mut database,
+                    environment.clone(),
+                    request,
+                    &mut inspector,
+                )?);
+            }
+            found.push(traces);
+        }
+        Ok(found)
+    }
+
+    fn scratch_at(&self, at: CallPosition) -> Result<ScratchState<'_, '_>, QueryError> {
+        let Some(tx_index) = at.tx_index else { return self.scratch_after(at.block_number) };
+        let block = self.block(at.block_number)?.ok_or(QueryError::BlockNotFound(at.block_number.into()))?;
+        self.scratch_within(&block, tx_index)
+    }
+
+    fn trace_call_on(
+        &self,
+        database: &mut ScratchState<'_, '_>,
+        mut environment: EvmEnv,
+        request: CallRequest,
+        inspector: &mut Bounded<GethInspector>,
+    ) -> Result<GethTrace, QueryError> {
         let transaction = self.prepare_call(request, &mut environment)?;
         let block = environment.block_env.clone();
-        let mut inspector = GethTracer::inspector(options, self.budget())?;
-        let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
+        let result = inspect_call(database, environment, transaction.clone(), inspector);
         if inspector.was_stopped() {
             return Err(self.timed_out());
         }
-        let executed =
-            Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
-        Ok(GethTracer::finish(&mut inspector, TransactionContext::default(), executed)?)
+        let result = result?;
+        let executed = Executed { block: &block, transaction: &transaction, result: &result, database };
+        let trace = GethTracer::finish(inspector, TransactionContext::default(), executed)?;
+        database.commit(result.state);
+        Ok(trace)
     }
 
     /// As long as this call may work.

@@ -17,9 +17,12 @@
 
 mod blocks;
 mod call;
+mod debug_data;
 mod error;
 mod geth_traces;
 mod logs;
+mod mid_block;
+mod otterscan;
 mod parity_traces;
 mod pruning;
 mod query;
@@ -34,11 +37,14 @@ mod transactions;
 pub use alloy_eips::{BlockId, BlockNumberOrTag};
 pub use blocks::FullBlock;
 pub use call::{CallOverrides, CallRequest};
+pub use debug_data::{AccountPage, AccountRow, ExecutionWitness, PageOptions, StoragePage};
 pub use error::QueryError;
-pub use geth_traces::TransactionTrace as GethTransactionTrace;
+pub use geth_traces::{CallBundle, CallPosition, TransactionTrace as GethTransactionTrace};
 pub use logs::{LogAt, LogBlocks, LogFilter};
+pub use otterscan::{Issuance, SearchFrom, TouchingTransactions};
 pub use parity_traces::{TraceFilter, TraceKinds};
 pub use portico_chain::{BlockParts, Receipt, Transaction};
+pub use portico_chainspec::Activation;
 pub use portico_evm::{CallError, CallOutcome};
 pub use portico_state::Account;
 pub use portico_tracers::TracerError;

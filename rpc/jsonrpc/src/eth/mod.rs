@@ -1,6 +1,6 @@
 //! `eth_*`: blocks, transactions, receipts, logs, state and calls.
 
-mod convert;
+pub(crate) mod convert;
 mod filter;
 mod server;
 mod slot;
