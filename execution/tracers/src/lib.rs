@@ -19,7 +19,9 @@ pub use alloy_rpc_types_trace as types;
 pub use bounded::{Bounded, Budget};
 pub use error::TracerError;
 pub use executed::{Executed, StateBefore};
-pub use geth::{GethInspector, GethTracer, Lacking, LegacyCalls, Preimages};
+pub use geth::{FlatCalls, GethInspector, GethTracer, Lacking, LegacyCalls, Preimages};
 pub use notes::Notes;
 pub use parity::{ParityInspector, ParityTracer, VmNotes};
-pub use revm_inspectors::{access_list::AccessListInspector, tracing::TransactionContext};
+pub use revm_inspectors::{
+    access_list::AccessListInspector, otterscan::InternalOperationsInspector, tracing::TransactionContext,
+};

@@ -4,7 +4,7 @@
 //! Frames are numbered in the order in which they begin, the outermost is 0. The call tracer's nodes have the same
 //! numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, Bytes, U256};
 use revm::{
@@ -63,6 +63,7 @@ pub struct Notes {
     opcode: u8,
     stack_len: usize,
     dying: Option<Destroyed>,
+    precompiles: BTreeSet<usize>,
     returned: Bytes,
     lost_codes: BTreeMap<usize, Bytes>,
     failed_frames: BTreeMap<usize, String>,
@@ -79,6 +80,11 @@ impl Notes {
     /// Why instructions failed, in go-ethereum's words, in the order in which they did.
     pub(crate) fn failed_steps(&self) -> &[String] {
         &self.failed_steps
+    }
+
+    /// Whether the frame is that of a precompiled contract.
+    pub(crate) fn is_precompile(&self, frame: usize) -> bool {
+        self.precompiles.contains(&frame)
     }
 
     /// Code that a creation returned and could not pay for, and that succeeded all the same: so it was before
@@ -139,8 +145,11 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for Notes {
         }
     }
 
-    fn call(&mut self, _: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
-        self.frames.begin();
+    fn call(&mut self, context: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        let frame = self.frames.begin();
+        if context.journal_ref().precompile_addresses().contains(&inputs.bytecode_address) {
+            self.precompiles.insert(frame);
+        }
         None
     }
 

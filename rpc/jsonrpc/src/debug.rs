@@ -127,7 +127,7 @@ impl Debug {
     }
 }
 
-fn results(traces: Vec<GethTransactionTrace>) -> Vec<TraceResult> {
+pub(crate) fn results(traces: Vec<GethTransactionTrace>) -> Vec<TraceResult> {
     let traces = traces.into_iter();
     traces.map(|trace| TraceResult::new_success(trace.trace, Some(trace.transaction_hash))).collect()
 }
@@ -194,7 +194,8 @@ impl DebugApiServer for Debug {
             CallOverrides { state: options.state_overrides, block: options.block_overrides.map(Box::new) };
         let answer = move |snapshot: &Snapshot<'_>| {
             let block_number = snapshot.require(block.unwrap_or_default())?;
-            snapshot.geth_call_trace(request, block_number, overrides, options.tracing_options)
+            let (tx_index, tracing) = (options.tx_index, options.tracing_options);
+            snapshot.geth_call_trace(request, block_number, tx_index, overrides, tracing)
         };
         self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }

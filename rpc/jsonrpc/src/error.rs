@@ -104,6 +104,21 @@ pub(crate) fn with_general_code(error: ErrorObjectOwned) -> ErrorObjectOwned {
     }
 }
 
+/// An argument that is not what the method takes.
+pub(crate) fn invalid_params(reason: String) -> ErrorObjectOwned {
+    ErrorObject::owned(INVALID_PARAMS, format!("invalid argument: {reason}"), None::<()>)
+}
+
+/// Arguments that are understood and cannot be served.
+pub(crate) fn invalid_input(reason: String) -> ErrorObjectOwned {
+    ErrorObject::owned(INVALID_INPUT, reason, None::<()>)
+}
+
+/// What this node does not do.
+pub(crate) fn unsupported(reason: String) -> ErrorObjectOwned {
+    ErrorObject::owned(UNSUPPORTED, reason, None::<()>)
+}
+
 /// A replay names its block as an argument: one that is not there is a bad argument.
 pub(crate) fn with_invalid_params(error: ErrorObjectOwned) -> ErrorObjectOwned {
     match error.code() {
@@ -178,6 +193,9 @@ fn query_code(error: &QueryError) -> i32 {
             INTERNAL
         }
         QueryError::Call(CallError::Read(_)) | QueryError::Trie(_) | QueryError::StateRoot { .. } => INTERNAL,
+        QueryError::ChangesGone { .. } => PRUNED,
+        QueryError::BadBlockNotFound(_) | QueryError::UnknownPreimage(_) => INVALID_INPUT,
+        QueryError::NoSuchTable(_) => INVALID_PARAMS,
         QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
         QueryError::Undecodable { .. } | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
         QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,

@@ -1,7 +1,7 @@
 //! The JSON-RPC methods: a folder per namespace, on top of `portico-query`.
 //!
 //! ```text
-//!  request ──> Calls (metrics, clear argument errors) ──> debug | eth | net | trace | web3 | rpc
+//!  request ──> Calls (metrics, clear argument errors) ──> a namespace (eth, debug, trace, ots, …)
 //!                                                           │ Workers: the governor's threads, by class of cost
 //!                                                           ▼
 //!                                                    one query::Snapshot ──> convert ──> JSON
@@ -11,16 +11,21 @@
 //!
 //! This crate knows no socket and no table.
 
+mod admin;
 mod calls;
 mod debug;
+mod debug_state;
+mod erigon;
 mod error;
 mod eth;
 mod net;
 mod node;
+mod ots;
 mod permissions;
 mod rpc;
 mod stream;
 mod trace;
+mod txpool;
 mod web3;
 mod workers;
 
@@ -29,17 +34,22 @@ use std::sync::Arc;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use portico_governor::Governor;
 
+pub use admin::AdminApiServer;
 pub use calls::{Calls, CallsLayer, record_raw};
 pub use debug::DebugApiServer;
+pub use debug_state::DebugStateApiServer;
+pub use erigon::{ErigonApiServer, ParityApiServer};
 pub use eth::{
     EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
     EthPubSubApiServer, EthRawApiServer, EthSimulateApiServer, EthStateApiServer,
 };
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
+pub use ots::OtsApiServer;
 pub use permissions::Permissions;
 pub use stream::{ChunkBody, Streams};
 pub use trace::TraceApiServer;
+pub use txpool::TxpoolApiServer;
 pub use web3::Web3ApiServer;
 pub use workers::Workers;
 
@@ -69,6 +79,7 @@ pub fn methods(
         match namespace {
             Namespace::Debug => {
                 module.merge(debug::Debug::new(workers.clone()).into_rpc())?;
+                module.merge(debug_state::DebugState::new(workers.clone()).into_rpc())?;
                 streamed.extend(debug::STREAMED);
             }
             Namespace::Trace => {
@@ -77,6 +88,17 @@ pub fn methods(
             }
             Namespace::Eth => module.merge(eth::methods(&workers)?)?,
             Namespace::Net => module.merge(net::Net::new(query.clone(), node.clone()).into_rpc())?,
+            Namespace::Ots => module.merge(ots::Ots::new(workers.clone()).into_rpc())?,
+            Namespace::Erigon => {
+                module.merge(erigon::ErigonApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
+            }
+            Namespace::Parity => {
+                module.merge(erigon::ParityApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
+            }
+            Namespace::Txpool => module.merge(txpool::Txpool::default().into_rpc())?,
+            Namespace::Admin => {
+                module.merge(admin::Admin::new(workers.clone(), query.clone(), node.clone()).into_rpc())?;
+            }
             Namespace::Web3 => module.merge(web3::Web3::new(node.clone()).into_rpc())?,
         }
     }

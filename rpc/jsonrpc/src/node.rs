@@ -9,29 +9,55 @@ use std::{
 /// A group of methods that can be switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Namespace {
+    /// The node as its operator sees it.
+    Admin,
     /// Traces in go-ethereum's form, raw data.
     Debug,
+    /// Erigon's own methods.
+    Erigon,
     /// Blocks, state, calls, logs.
     Eth,
     /// The network.
     Net,
+    /// What the Otterscan explorer asks.
+    Ots,
+    /// OpenEthereum's list of an account's slots.
+    Parity,
     /// Traces in OpenEthereum's form.
     Trace,
+    /// Transactions that wait for a block.
+    Txpool,
     /// The client.
     Web3,
 }
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Debug, Self::Eth, Self::Net, Self::Trace, Self::Web3];
+    pub const ALL: [Self; 10] = [
+        Self::Admin,
+        Self::Debug,
+        Self::Erigon,
+        Self::Eth,
+        Self::Net,
+        Self::Ots,
+        Self::Parity,
+        Self::Trace,
+        Self::Txpool,
+        Self::Web3,
+    ];
 
     /// As it stands before the underscore of its methods.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Admin => "admin",
             Self::Debug => "debug",
+            Self::Erigon => "erigon",
             Self::Eth => "eth",
             Self::Net => "net",
+            Self::Ots => "ots",
+            Self::Parity => "parity",
             Self::Trace => "trace",
+            Self::Txpool => "txpool",
             Self::Web3 => "web3",
         }
     }
@@ -45,8 +71,12 @@ impl fmt::Display for Namespace {
 
 /// No namespace has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no RPC namespace {0:?} (known: debug, eth, net, trace, web3)")]
+#[error("there is no RPC namespace {0:?} (known: {known})", known = known_names())]
 pub struct UnknownNamespace(pub String);
+
+fn known_names() -> String {
+    Namespace::ALL.map(Namespace::name).join(", ")
+}
 
 impl FromStr for Namespace {
     type Err = UnknownNamespace;

@@ -3,10 +3,8 @@
 use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_rpc_types_eth::{BlockOverrides, state::StateOverride};
-use portico_evm::{
-    BlockExecution, BlockInput, BlockRules, CallError, EvmEnv, Overlay, TxEnv, transaction_environment,
-};
-use revm::{DatabaseCommit, context::result::ExecutionResult, inspector::NoOpInspector};
+use portico_evm::{EvmEnv, TxEnv, transaction_environment};
+use revm::{DatabaseCommit, context::result::ExecutionResult};
 
 use crate::{
     CallOverrides, CallRequest, QueryError, Snapshot,
@@ -35,6 +33,16 @@ pub enum StateWithin {
         /// Transactions that were executed.
         transactions: u64,
     },
+}
+
+impl StateWithin {
+    /// After a block, or before the transaction at `tx_index` of it.
+    pub fn new(block_number: u64, tx_index: Option<u64>) -> Self {
+        match tx_index {
+            None => Self::After(block_number),
+            Some(transactions) => Self::Amid { block_number, transactions },
+        }
+    }
 }
 
 /// A known transaction that was executed again somewhere else.
@@ -141,49 +149,22 @@ impl Snapshot<'_> {
 }
 
 impl<'q> Snapshot<'q> {
-    fn prepare_within(&self, at: StateWithin) -> Result<(CallDatabase<'_, 'q>, EvmEnv), QueryError> {
+    /// State and block for calls on the state after or within a block.
+    pub(crate) fn prepare_within(
+        &self,
+        at: StateWithin,
+    ) -> Result<(CallDatabase<'_, 'q>, EvmEnv), QueryError> {
         match at {
             StateWithin::After(block_number) => self.prepare_calls(block_number, CallOverrides::default()),
             StateWithin::Amid { block_number, transactions } => {
-                let overlay = self.state_amid(block_number, transactions)?;
+                let block = self.block(block_number)?;
+                let block = block.ok_or(QueryError::BlockNotFound(block_number.into()))?;
+                let overlay = self.overlay_within(&block, transactions)?;
                 let (mut database, environment) =
                     self.prepare_calls(block_number, CallOverrides::default())?;
                 *database.overlay_mut() = overlay;
                 Ok((database, environment))
             }
         }
-    }
-
-    /// The state in a block after so many of its transactions.
-    fn state_amid(
-        &self,
-        block_number: u64,
-        transactions: u64,
-    ) -> Result<Overlay<crate::replay::StateBelow<'_, 'q>>, QueryError> {
-        let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
-        let parts = &block.parts;
-        let signed = parts.transactions.iter().zip(&block.senders);
-        let count = parts.transactions.len() as u64;
-        if transactions > count {
-            return Err(QueryError::TransactionIndex { index: transactions, count });
-        }
-        let mut overlay = self.overlay_below(&block)?.ok_or(QueryError::GenesisNotTraceable)?;
-        overlay.begin_block(block_number);
-        let input = BlockInput {
-            header: &parts.header,
-            transactions: &parts.transactions,
-            senders: &block.senders,
-            ommers: &parts.ommers,
-            withdrawals: parts.withdrawals.as_deref(),
-        };
-        let rules = BlockRules::new(self.spec(), self.block_context(&parts.header)?);
-        let mut execution = BlockExecution::begin(&mut overlay, rules, input, NoOpInspector)?;
-        for (transaction, sender) in signed.take(transactions as usize) {
-            self.check_deadline()?;
-            execution.transaction(transaction, *sender)?;
-        }
-        drop(execution);
-        overlay.check().map_err(CallError::from)?;
-        Ok(overlay)
     }
 }

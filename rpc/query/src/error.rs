@@ -257,6 +257,25 @@ pub enum QueryError {
     /// Genesis was not executed.
     #[error("genesis is not traceable")]
     GenesisNotTraceable,
+    /// What blocks changed is kept for the newest blocks only.
+    #[error(
+        "pruned: the changes of block {block_number}; kept from block {first_block} on (setting --unwind-horizon)"
+    )]
+    ChangesGone {
+        /// The block that was asked for.
+        block_number: u64,
+        /// First block that has it.
+        first_block: u64,
+    },
+    /// Blocks that were refused are not kept.
+    #[error("bad block {0} not found")]
+    BadBlockNotFound(B256),
+    /// What was hashed is not kept.
+    #[error("unknown preimage of {0}")]
+    UnknownPreimage(B256),
+    /// No table has this name.
+    #[error("there is no table {0:?}")]
+    NoSuchTable(String),
     /// A tracer gave nothing.
     #[error(transparent)]
     Tracer(#[from] TracerError),

@@ -1,11 +1,17 @@
 //! go-ethereum's traces of transactions, blocks and calls.
 
+use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
-use portico_evm::{Traced, inspect_call};
-use portico_tracers::{Executed, GethTracer, TransactionContext};
+use portico_evm::{EvmEnv, Traced, inspect_call};
+use portico_tracers::{Bounded, Executed, GethInspector, GethTracer, TransactionContext};
+use revm::DatabaseCommit;
 
-use crate::{CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, replay::Wanted};
+use crate::{
+    CallBundle, CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, StateWithin, call::CallDatabase,
+    overrides, replay::Wanted,
+};
 
 /// The trace of one of a block's transactions.
 #[derive(Debug, Clone)]
@@ -83,7 +89,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// Traces a call on the state after a block.
+    /// Traces a call on the state after a block, or, with `tx_index`, on the state before that transaction of it.
     ///
     /// # Errors
     /// As [`Snapshot::run_call`], and [`QueryError::Tracer`].
@@ -91,19 +97,70 @@ impl Snapshot<'_> {
         &self,
         request: CallRequest,
         block_number: u64,
+        tx_index: Option<u64>,
         overrides: CallOverrides,
         options: GethDebugTracingOptions,
     ) -> Result<GethTrace, QueryError> {
-        let (mut database, mut environment) = self.prepare_calls(block_number, overrides)?;
+        let at = StateWithin::new(block_number, tx_index);
+        let bundle = CallBundle { calls: vec![request], block: overrides.block.map(|block| *block) };
+        let mut traces = self.geth_call_traces(vec![bundle], at, overrides.state, options)?;
+        Ok(traces.pop().and_then(|mut bundle| bundle.pop()).unwrap_or_default())
+    }
+
+    /// Traces bundles of calls, each call on what those before it left.
+    ///
+    /// # Errors
+    /// As [`Snapshot::geth_call_trace`].
+    pub fn geth_call_traces(
+        &self,
+        bundles: Vec<CallBundle>,
+        at: StateWithin,
+        state: Option<StateOverride>,
+        options: GethDebugTracingOptions,
+    ) -> Result<Vec<Vec<GethTrace>>, QueryError> {
+        let mut inspector = GethTracer::inspector(options, self.budget())?;
+        let (mut database, environment) = self.prepare_within(at)?;
+        if let Some(state) = state {
+            overrides::apply(state, environment.cfg_env.spec, &mut database)?;
+        }
+        let mut found = Vec::with_capacity(bundles.len());
+        for bundle in bundles {
+            let mut environment = environment.clone();
+            if let Some(block) = bundle.block {
+                apply_block_overrides(block, &mut database, &mut environment.block_env);
+            }
+            let mut traces = Vec::with_capacity(bundle.calls.len());
+            for request in bundle.calls {
+                self.check_deadline()?;
+                traces.push(self.trace_call_on(
+                    &mut database,
+                    environment.clone(),
+                    request,
+                    &mut inspector,
+                )?);
+            }
+            found.push(traces);
+        }
+        Ok(found)
+    }
+
+    fn trace_call_on(
+        &self,
+        database: &mut CallDatabase<'_, '_>,
+        mut environment: EvmEnv,
+        request: CallRequest,
+        inspector: &mut Bounded<GethInspector>,
+    ) -> Result<GethTrace, QueryError> {
         let transaction = self.prepare_call(request, &mut environment)?;
         let block = environment.block_env.clone();
-        let mut inspector = GethTracer::inspector(options, self.budget())?;
-        let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
+        let result = inspect_call(&mut *database, environment, transaction.clone(), inspector);
         if inspector.was_stopped() {
             return Err(self.timed_out());
         }
-        let executed =
-            Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
-        Ok(GethTracer::finish(&mut inspector, TransactionContext::default(), executed)?)
+        let result = result.map_err(|error| self.unless_out_of_time(error))?;
+        let executed = Executed { block: &block, transaction: &transaction, result: &result, database };
+        let trace = GethTracer::finish(inspector, TransactionContext::default(), executed)?;
+        database.commit(result.state);
+        Ok(trace)
     }
 }

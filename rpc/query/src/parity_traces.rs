@@ -220,13 +220,13 @@ impl Snapshot<'_> {
         Ok(ParityTracer::results(&mut inspector, kinds, executed)?)
     }
 
-    fn block_of(&self, hash: &B256) -> Result<Option<(FullBlock, u64)>, QueryError> {
+    pub(crate) fn block_of(&self, hash: &B256) -> Result<Option<(FullBlock, u64)>, QueryError> {
         let Some(found) = self.find(hash)? else { return Ok(None) };
         let tx_index = found.tx_number - found.body.first_tx_number;
         Ok(self.block(found.block_number)?.map(|block| (block, tx_index)))
     }
 
-    fn call_traces(
+    pub(crate) fn call_traces(
         &self,
         block: &FullBlock,
         wanted: Wanted,

@@ -1,6 +1,7 @@
 //! Where snapshots come from, and the settings that bound what one call may cost.
 
 use std::{
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -99,6 +100,11 @@ impl Query {
     /// The chain.
     pub fn spec(&self) -> &Arc<ChainSpec> {
         &self.inner.spec
+    }
+
+    /// Where the database lies.
+    pub fn database_path(&self) -> &Path {
+        self.inner.database.path()
     }
 
     /// The bounds on a call.

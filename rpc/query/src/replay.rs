@@ -6,9 +6,7 @@ use portico_db::{
     RO,
     models::{Account, StorageEntry},
 };
-use portico_evm::{
-    BlockEvmContext, BlockExecution, BlockInput, BlockRules, Overlay, ReadError, StateReader, Traced,
-};
+use portico_evm::{BlockEvmContext, BlockExecution, BlockRules, Overlay, ReadError, StateReader, Traced};
 use portico_state::StateAt;
 use portico_tracers::Bounded;
 use revm::Inspector;
@@ -20,6 +18,12 @@ use crate::{FullBlock, QueryError, Snapshot};
 pub(crate) struct StateBelow<'s, 'q> {
     state: StateAt<'s, 'q, RO>,
     snapshot: &'s Snapshot<'q>,
+}
+
+impl<'s, 'q> StateBelow<'s, 'q> {
+    pub fn new(state: StateAt<'s, 'q, RO>, snapshot: &'s Snapshot<'q>) -> Self {
+        Self { state, snapshot }
+    }
 }
 
 impl StateReader for StateBelow<'_, '_> {
@@ -121,14 +125,7 @@ impl<'q> Snapshot<'q> {
         let header = &parts.header;
         overlay.begin_block(header.number);
         let rules = BlockRules::new(self.spec(), self.block_context(header)?);
-        let input = BlockInput {
-            header,
-            transactions: &parts.transactions,
-            senders: &block.senders,
-            ommers: &parts.ommers,
-            withdrawals: parts.withdrawals.as_deref(),
-        };
-        let mut execution = BlockExecution::begin(overlay, rules, input, inspector)?;
+        let mut execution = BlockExecution::begin(overlay, rules, block.input(), inspector)?;
         let mut found = Vec::new();
         for (tx_index, (transaction, sender)) in (0..).zip(parts.transactions.iter().zip(&block.senders)) {
             self.check_deadline()?;

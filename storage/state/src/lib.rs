@@ -15,6 +15,7 @@ mod hashing;
 mod history;
 mod history_write;
 mod plain;
+mod range;
 
 pub use change_rows::SortSpace;
 pub use changes::{
@@ -38,3 +39,4 @@ pub use plain::{
     PlainReader, PlainWriter, iter_accounts, iter_storage, read_account, read_code, read_storage, write_code,
 };
 pub use portico_db::models::{Account, AccountChange, StorageChange, StorageEntry, TraceAddress};
+pub use range::{AsOf, visit_accounts, visit_slots};

@@ -102,6 +102,33 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
+/// Of flat traces the suite reads neither the place in the chain nor members that other kinds of actions have.
+fn as_flat_traces(result: &mut Value) {
+    for trace in result.as_array_mut().into_iter().flatten() {
+        let kind = trace["type"].clone();
+        let members = trace.as_object_mut().unwrap();
+        for place in ["blockHash", "blockNumber", "transactionHash", "transactionPosition", "time"] {
+            members.remove(place);
+        }
+        let action = members["action"].as_object_mut().unwrap();
+        action.remove("author");
+        action.retain(|name, member| name != "input" || member != "0x");
+        if kind != "suicide" {
+            action.remove("address");
+            action.remove("balance");
+            action.remove("refundAddress");
+        }
+        // A result that is not there is read as one in which everything is zero.
+        if let Some(result) = members.get_mut("result").and_then(Value::as_object_mut) {
+            let zero = Address::ZERO.to_string();
+            result.retain(|_, member| member != "0x" && member.as_str() != Some(&zero));
+            if result.values().all(|member| member == "0x0") {
+                members.remove("result");
+            }
+        }
+    }
+}
+
 /// Older cases lack the index of a log, which the suite then reads as 0.
 fn with_log_indices(value: &mut Value) {
     match value {
@@ -133,6 +160,9 @@ fn check(path: &Path, tracer: &str, report: &mut Report) {
     let mut found = json!({ "result": trace(&case, tracer) });
     let mut expected = json!({ "result": case["result"].take() });
     with_log_indices(&mut expected);
+    for trace in [&mut expected, &mut found] {
+        as_flat_traces(&mut trace["result"]);
+    }
     without_nulls(&mut found);
     without_nulls(&mut expected);
     match compare(&expected, &found, Comparison::Exact) {

@@ -5,7 +5,7 @@ use alloy_rpc_types_trace::geth::CallFrame;
 use crate::Notes;
 
 /// How a contract that destroyed itself is shown among the calls; it is no frame of its own.
-const SELFDESTRUCT: &str = "SELFDESTRUCT";
+pub(super) const SELFDESTRUCT: &str = "SELFDESTRUCT";
 
 /// Puts the exact reason in place of a general one. Frames are numbered as they begin: callers before callees.
 pub(super) fn name_faults(outermost: &mut CallFrame, notes: &Notes) {

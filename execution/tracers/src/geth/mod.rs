@@ -3,6 +3,7 @@
 mod calls;
 mod duration;
 mod erc7562;
+mod flat_calls;
 mod legacy_calls;
 mod preimages;
 mod prestate;
@@ -16,15 +17,15 @@ use portico_evm::ReadError;
 use revm::{Database, DatabaseRef, bytecode::Bytecode};
 use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
 
-pub use self::{legacy_calls::LegacyCalls, preimages::Preimages};
+pub use self::{flat_calls::FlatCalls, legacy_calls::LegacyCalls, preimages::Preimages};
 use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
 
 /// What sees the execution: the tracer that was asked for, notes on what it does not record, and a tracer that
 /// `revm-inspectors` lacks.
 pub type GethInspector = (Notes, (Lacking, DebugInspector));
 
-/// Tracers that `revm-inspectors` lacks; at most one of them is asked for.
-pub type Lacking = (Preimages, LegacyCalls);
+/// Tracers that `revm-inspectors` lacks, or has in another form; at most one of them is asked for.
+pub type Lacking = (Preimages, (LegacyCalls, FlatCalls));
 
 /// A tracer by its options: the struct logger, or one of the named ones.
 #[derive(Debug)]
@@ -43,14 +44,7 @@ impl GethTracer {
             Some(timeout) => budget.at_most(duration::parse(timeout)?),
             None => budget,
         };
-        let lacking = match options.tracer.as_ref().map(GethDebugTracerType::as_str) {
-            Some(preimages::NAME) => Some((Preimages::enabled(), LegacyCalls::default())),
-            Some(legacy_calls::NAME) => Some((Preimages::default(), LegacyCalls::enabled())),
-            _ => None,
-        };
-        if lacking.is_some() {
-            options.tracer = Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::NoopTracer));
-        }
+        let lacking = lacking(&mut options)?;
         if options.tracer
             == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer))
         {
@@ -59,7 +53,7 @@ impl GethTracer {
         let inspector =
             DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
         let is_script = matches!(inspector, DebugInspector::Js(_));
-        let bounded = Bounded::new((Notes::default(), (lacking.unwrap_or_default(), inspector)), budget);
+        let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget);
         // A script takes its time over every instruction.
         Ok(if is_script { bounded.looking_often() } else { bounded })
     }
@@ -74,7 +68,7 @@ impl GethTracer {
         executed: Executed<'_, D>,
     ) -> Result<GethTrace, TracerError> {
         let Executed { block, transaction, result, database } = executed;
-        let (notes, ((preimages, legacy), inspector)) = inspector.inner_mut();
+        let (notes, ((preimages, (legacy, flat)), inspector)) = inspector.inner_mut();
         let notes = std::mem::take(notes);
         if let Some(found) = preimages.take().or_else(|| legacy.take(transaction, &result.result)) {
             return Ok(GethTrace::JS(found));
@@ -109,9 +103,37 @@ impl GethTracer {
                 }
                 Ok(GethTrace::MuxTracer(frames))
             }
+            GethTrace::CallTracer(mut frame) if let Some(config) = flat.config() => {
+                calls::name_faults(&mut frame, &notes);
+                let number = block.number.saturating_to();
+                flat_calls::flatten(frame, config, &notes, number, context).map(GethTrace::JS)
+            }
             trace => put(trace),
         }
     }
+}
+
+/// Asks `revm-inspectors` for what it has in place of what it lacks.
+fn lacking(options: &mut GethDebugTracingOptions) -> Result<Lacking, TracerError> {
+    use GethDebugBuiltInTracerType as BuiltIn;
+    let mut lacking = Lacking::default();
+    let instead = match options.tracer.as_ref().map(GethDebugTracerType::as_str) {
+        Some(preimages::NAME) => {
+            lacking.0 = Preimages::enabled();
+            BuiltIn::NoopTracer
+        }
+        Some(legacy_calls::NAME) => {
+            lacking.1.0 = LegacyCalls::enabled();
+            BuiltIn::NoopTracer
+        }
+        Some(flat_calls::NAME) => {
+            lacking.1.1 = FlatCalls::enabled(std::mem::take(&mut options.tracer_config).into_json())?;
+            BuiltIn::CallTracer
+        }
+        _ => return Ok(lacking),
+    };
+    options.tracer = Some(GethDebugTracerType::BuiltInTracer(instead));
+    Ok(lacking)
 }
 
 /// In go-ethereum's words, where the inspector has others.

@@ -23,12 +23,12 @@ pub type RpcLog = Log;
 
 /// How a block shows its transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TransactionDetail {
+pub(crate) enum TransactionDetail {
     Full,
     Hashes,
 }
 
-pub(super) fn transaction(at: TransactionAt) -> RpcTransaction {
+pub(crate) fn transaction(at: TransactionAt) -> RpcTransaction {
     PositionedTransaction {
         block_hash: Some(at.block.block_hash),
         block_number: Some(at.block.block_number),
@@ -39,7 +39,7 @@ pub(super) fn transaction(at: TransactionAt) -> RpcTransaction {
     }
 }
 
-pub(super) fn block(full: FullBlock, detail: TransactionDetail) -> RpcBlock {
+pub(crate) fn block(full: FullBlock, detail: TransactionDetail) -> RpcBlock {
     let position = full.position();
     let FullBlock { parts, senders } = full;
     let block = parts.into_block();
@@ -75,7 +75,7 @@ pub(super) fn uncle(header: Header) -> RpcBlock {
     }
 }
 
-pub(super) fn receipt(at: ReceiptAt) -> RpcReceipt {
+pub(crate) fn receipt(at: ReceiptAt) -> RpcReceipt {
     let contract_address = at.created_address();
     let logs_bloom = logs_bloom(&at.receipt.logs);
     let ReceiptAt {
@@ -125,7 +125,7 @@ fn envelope(tx_type: TxType, receipt: ReceiptWithBloom<ReceiptBody<Log>>) -> Rec
     }
 }
 
-pub(super) fn log(at: LogAt) -> RpcLog {
+pub(crate) fn log(at: LogAt) -> RpcLog {
     Log {
         inner: at.log,
         block_hash: Some(at.block.block_hash),

@@ -1,7 +1,7 @@
 //! `eth_*`: blocks, transactions, receipts, logs, state and calls.
 
 mod bundles;
-mod convert;
+pub(crate) mod convert;
 mod facts;
 mod filter;
 mod filters;

@@ -1,0 +1,512 @@
+//! `debug_*`: the state in pages, what blocks changed, witnesses, and calls in bundles.
+//!
+//! Where clients differ, answers and ranges are Erigon's: accounts and slots come in the order of their addresses and
+//! slots, and a range of blocks includes both ends.
+
+use std::collections::BTreeMap;
+
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use alloy_rpc_types_eth::{Bundle, StateContext, TransactionRequest};
+use alloy_rpc_types_trace::geth::{
+    BlockTraceResult, GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+    types::ErrorObjectOwned,
+};
+use portico_query::{
+    AccountPage, AccountRow, CallBundle, ExecutionWitness, FullBlock, PageOptions, QueryError, Snapshot,
+    StateWithin, StoragePage,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Workers,
+    debug::results,
+    error::{invalid_params, with_general_code},
+    workers::Cost,
+};
+
+/// Accounts of a page, unless the caller wants fewer. Erigon gives as many.
+const ACCOUNTS_MAX: usize = 256;
+
+/// Blocks that one call for a chain's traces covers at most.
+const CHAIN_BLOCKS_MAX: u64 = 256;
+
+/// State in pages, what blocks changed, witnesses, and calls in bundles.
+#[rpc(server, namespace = "debug")]
+pub trait DebugStateApi {
+    /// Traces bundles of calls on the state after a block, or before one of its transactions; each call sees what
+    /// those before it did.
+    #[method(name = "traceCallMany")]
+    async fn trace_call_many(
+        &self,
+        bundles: Vec<Bundle<TransactionRequest>>,
+        at: Option<StateContext>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> RpcResult<Vec<Vec<GethTrace>>>;
+
+    /// Traces the blocks after `start`, up to `end`, as one answer. go-ethereum has a subscription of this name.
+    #[method(name = "traceChain")]
+    async fn trace_chain(
+        &self,
+        start: BlockNumberOrTag,
+        end: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<BlockTraceResult>>;
+
+    /// Traces a block that was refused. None of them are kept.
+    #[method(name = "traceBadBlock")]
+    async fn trace_bad_block(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>>;
+
+    /// Blocks that were refused. None of them are kept.
+    #[method(name = "getBadBlocks")]
+    fn get_bad_blocks(&self) -> RpcResult<Vec<Bytes>>;
+
+    /// State roots after each transaction of a block.
+    #[method(name = "intermediateRoots")]
+    async fn intermediate_roots(
+        &self,
+        block: BlockId,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<B256>>;
+
+    /// Slots of an account before a transaction of a block, in order, from a slot on.
+    #[method(name = "storageRangeAt")]
+    async fn storage_range_at(
+        &self,
+        block: BlockId,
+        tx_index: Number,
+        address: Address,
+        first: String,
+        limit: Number,
+    ) -> RpcResult<StorageRange>;
+
+    /// Accounts after a block, in order, from an address on.
+    #[method(name = "accountRange")]
+    async fn account_range(
+        &self,
+        block: BlockId,
+        first: Option<String>,
+        limit: Option<Number>,
+        no_code: Option<bool>,
+        no_storage: Option<bool>,
+        incompletes: Option<bool>,
+    ) -> RpcResult<AccountRange>;
+
+    /// An account before a transaction of a block.
+    #[method(name = "accountAt")]
+    async fn account_at(
+        &self,
+        block: BlockId,
+        tx_index: Number,
+        address: Address,
+    ) -> RpcResult<Option<AccountThen>>;
+
+    /// Accounts that the blocks from `start` to `end` changed; only `start` when there is no end.
+    #[method(name = "getModifiedAccountsByNumber")]
+    async fn get_modified_accounts_by_number(
+        &self,
+        start: Number,
+        end: Option<Number>,
+    ) -> RpcResult<Vec<Address>>;
+
+    /// Accounts that the blocks from `start` to `end` changed; only `start` when there is no end.
+    #[method(name = "getModifiedAccountsByHash")]
+    async fn get_modified_accounts_by_hash(&self, start: B256, end: Option<B256>) -> RpcResult<Vec<Address>>;
+
+    /// A row of a table as the database holds it: by table and key, or by both in one, as in `Headers/0x01`.
+    #[method(name = "dbGet")]
+    async fn db_get(&self, table: String, key: Option<Bytes>) -> RpcResult<Option<Bytes>>;
+
+    /// What was hashed to this. It is not kept.
+    #[method(name = "preimage")]
+    async fn preimage(&self, hash: B256) -> RpcResult<Bytes>;
+
+    /// What a block needs to be executed without a database.
+    #[method(name = "executionWitness")]
+    async fn execution_witness(&self, block: BlockId, mode: Option<WitnessMode>) -> RpcResult<Witness>;
+
+    /// The access list of a block as RLP (EIP-7928).
+    #[method(name = "getRawBlockAccessList")]
+    async fn get_raw_block_access_list(&self, block: BlockId) -> RpcResult<Bytes>;
+}
+
+/// A number, as JSON has it or in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// As JSON has it.
+    Decimal(u64),
+    /// In hexadecimal.
+    Quantity(U64),
+}
+
+impl Number {
+    pub(crate) fn get(self) -> u64 {
+        match self {
+            Self::Decimal(number) => number,
+            Self::Quantity(quantity) => quantity.to(),
+        }
+    }
+
+    pub(crate) fn size(self) -> usize {
+        usize::try_from(self.get()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Which form of a witness is wanted. There is one: clients that have several call it canonical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WitnessMode {
+    /// Nothing that was there only after the block.
+    Canonical,
+    /// As other clients had it before.
+    Legacy,
+}
+
+/// Slots that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageRange {
+    storage: BTreeMap<B256, SlotThen>,
+    next_key: Option<B256>,
+}
+
+/// A slot, beside the hash of its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlotThen {
+    key: B256,
+    value: B256,
+}
+
+impl From<StoragePage> for StorageRange {
+    fn from(page: StoragePage) -> Self {
+        let slots = page.slots.into_iter();
+        let storage =
+            slots.map(|(key, value)| (keccak256(key), SlotThen { key, value: value.into() })).collect();
+        Self { storage, next_key: page.next }
+    }
+}
+
+/// Accounts that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountRange {
+    /// Without `0x`.
+    root: String,
+    accounts: BTreeMap<Address, RangeAccount>,
+    /// In base 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An account of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeAccount {
+    /// In decimal.
+    balance: String,
+    nonce: u64,
+    /// Storage roots of accounts are not kept for past blocks: always zero, as in Erigon.
+    root: B256,
+    code_hash: B256,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<BTreeMap<B256, String>>,
+    address: Address,
+    key: B256,
+}
+
+impl From<AccountPage> for AccountRange {
+    fn from(page: AccountPage) -> Self {
+        let accounts = page.accounts.into_iter();
+        Self {
+            root: alloy_primitives::hex::encode(page.state_root),
+            accounts: accounts.map(|(address, row)| (address, range_account(address, row))).collect(),
+            next: page.next.map(|next| BASE64_STANDARD.encode(next)),
+        }
+    }
+}
+
+fn range_account(address: Address, row: AccountRow) -> RangeAccount {
+    let storage = row.storage.map(|slots| {
+        slots
+            .into_iter()
+            .map(|(slot, value)| (slot, alloy_primitives::hex::encode(value.to_be_bytes_trimmed_vec())))
+    });
+    RangeAccount {
+        balance: row.balance.to_string(),
+        nonce: row.nonce,
+        root: B256::ZERO,
+        code_hash: row.code_hash,
+        code: row.code,
+        storage: storage.map(Iterator::collect),
+        address,
+        key: keccak256(address),
+    }
+}
+
+/// An account within a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountThen {
+    balance: U256,
+    nonce: U64,
+    code: Bytes,
+    code_hash: B256,
+}
+
+/// What a block needs to be executed without a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    state: Vec<Bytes>,
+    codes: Vec<Bytes>,
+    keys: Vec<Bytes>,
+    headers: Vec<Bytes>,
+}
+
+impl From<ExecutionWitness> for Witness {
+    fn from(witness: ExecutionWitness) -> Self {
+        let ExecutionWitness { state, codes, keys, headers } = witness;
+        Self { state, codes, keys, headers }
+    }
+}
+
+/// An address in hexadecimal with `0x`, or in base 64, as a page names the next one.
+fn address_key(text: &str) -> Result<Address, ErrorObjectOwned> {
+    let bytes = match text.strip_prefix("0x") {
+        Some(digits) => alloy_primitives::hex::decode(digits).ok(),
+        None => BASE64_STANDARD.decode(text).ok(),
+    };
+    let bytes = bytes
+        .ok_or_else(|| invalid_params(format!("{text:?} is no key: neither hexadecimal nor base 64")))?;
+    let mut address = Address::ZERO;
+    let len = bytes.len().min(Address::len_bytes());
+    address[..len].copy_from_slice(&bytes[..len]);
+    Ok(address)
+}
+
+/// A slot, with or without `0x` and leading zeros.
+fn slot_key(text: &str) -> Result<B256, ErrorObjectOwned> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let digits = if digits.is_empty() { "0" } else { digits };
+    let word = U256::from_str_radix(digits, 16);
+    word.map(B256::from).map_err(|_| invalid_params(format!("{text:?} is no slot: at most 64 digits")))
+}
+
+#[derive(Debug)]
+pub(crate) struct DebugState {
+    workers: Workers,
+}
+
+impl DebugState {
+    pub fn new(workers: Workers) -> Self {
+        Self { workers }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
+    }
+
+    async fn read_block<T: Send + 'static>(
+        &self,
+        block: BlockId,
+        answer: impl FnOnce(&Snapshot<'_>, FullBlock) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        self.read(move |snapshot| {
+            let block_number = snapshot.require(block)?;
+            let block = snapshot.block(block_number)?;
+            answer(snapshot, block.ok_or(QueryError::BlockNotFound(block_number.into()))?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl DebugStateApiServer for DebugState {
+    async fn trace_call_many(
+        &self,
+        bundles: Vec<Bundle<TransactionRequest>>,
+        at: Option<StateContext>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> RpcResult<Vec<Vec<GethTrace>>> {
+        let (options, context) = (options.unwrap_or_default(), at.unwrap_or_default());
+        let bundles = bundles
+            .into_iter()
+            .map(|bundle| CallBundle { calls: bundle.transactions, block: bundle.block_override })
+            .collect();
+        self.read(move |snapshot| {
+            let block_number = snapshot.require(context.block_number.unwrap_or_default())?;
+            let tx_index = context.transaction_index.unwrap_or_default().index().map(|index| index as u64);
+            let at = StateWithin::new(block_number, tx_index);
+            snapshot.geth_call_traces(bundles, at, options.state_overrides, options.tracing_options)
+        })
+        .await
+    }
+
+    async fn trace_chain(
+        &self,
+        start: BlockNumberOrTag,
+        end: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<BlockTraceResult>> {
+        let options = options.unwrap_or_default();
+        self.read(move |snapshot| {
+            let (from, to) = (snapshot.require(start.into())?, snapshot.require(end.into())?);
+            if from >= to {
+                return Err(QueryError::RangeReversed { from, to });
+            }
+            let last = to.min(from.saturating_add(CHAIN_BLOCKS_MAX));
+            if last < to {
+                return Err(QueryError::TooManyBlocks { limit: CHAIN_BLOCKS_MAX, from, to: last });
+            }
+            let blocks = (from + 1..=to).map(|block_number| {
+                let hash = snapshot.canonical_hash(block_number)?.unwrap_or_default();
+                let traces = results(snapshot.geth_block_traces(block_number, options.clone())?);
+                Ok(BlockTraceResult { block: U256::from(block_number), hash, traces })
+            });
+            blocks.collect()
+        })
+        .await
+    }
+
+    async fn trace_bad_block(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<TraceResult>> {
+        self.read(move |snapshot| {
+            let rlp = snapshot.bad_block(hash)?;
+            Ok(results(snapshot.geth_raw_block_traces(&rlp, options.unwrap_or_default())?))
+        })
+        .await
+    }
+
+    fn get_bad_blocks(&self) -> RpcResult<Vec<Bytes>> {
+        Ok(Vec::new())
+    }
+
+    async fn intermediate_roots(
+        &self,
+        block: BlockId,
+        _: Option<GethDebugTracingOptions>,
+    ) -> RpcResult<Vec<B256>> {
+        self.read_block(block, |snapshot, block| snapshot.intermediate_roots(&block)).await
+    }
+
+    async fn storage_range_at(
+        &self,
+        block: BlockId,
+        tx_index: Number,
+        address: Address,
+        first: String,
+        limit: Number,
+    ) -> RpcResult<StorageRange> {
+        let first = slot_key(&first)?;
+        self.read_block(block, move |snapshot, block| {
+            let page = snapshot.storage_page(&block, tx_index.get(), address, first, limit.size())?;
+            Ok(page.into())
+        })
+        .await
+    }
+
+    async fn account_range(
+        &self,
+        block: BlockId,
+        first: Option<String>,
+        limit: Option<Number>,
+        no_code: Option<bool>,
+        no_storage: Option<bool>,
+        _: Option<bool>,
+    ) -> RpcResult<AccountRange> {
+        let first = first.map_or(Ok(Address::ZERO), |text| address_key(&text))?;
+        let entries_max = limit.map_or(ACCOUNTS_MAX, Number::size).clamp(1, ACCOUNTS_MAX);
+        let options = PageOptions {
+            entries_max,
+            with_code: !no_code.unwrap_or_default(),
+            with_storage: !no_storage.unwrap_or_default(),
+        };
+        self.read(move |snapshot| {
+            let block_number = snapshot.require(block)?;
+            Ok(snapshot.account_page(block_number, first, options)?.into())
+        })
+        .await
+    }
+
+    async fn account_at(
+        &self,
+        block: BlockId,
+        tx_index: Number,
+        address: Address,
+    ) -> RpcResult<Option<AccountThen>> {
+        self.read_block(block, move |snapshot, block| {
+            let account = snapshot.account_within(&block, tx_index.get(), address)?;
+            Ok(account.map(|row| AccountThen {
+                balance: row.balance,
+                nonce: U64::from(row.nonce),
+                code: row.code.unwrap_or_default(),
+                code_hash: row.code_hash,
+            }))
+        })
+        .await
+    }
+
+    async fn get_modified_accounts_by_number(
+        &self,
+        start: Number,
+        end: Option<Number>,
+    ) -> RpcResult<Vec<Address>> {
+        let (from, to) = (start.get(), end.unwrap_or(start).get());
+        self.read(move |snapshot| {
+            snapshot.require(from.into())?;
+            snapshot.require(to.into())?;
+            Ok(snapshot.modified_accounts(from..=to)?.into_iter().collect())
+        })
+        .await
+    }
+
+    async fn get_modified_accounts_by_hash(&self, start: B256, end: Option<B256>) -> RpcResult<Vec<Address>> {
+        self.read(move |snapshot| {
+            let from = snapshot.require(start.into())?;
+            let to = snapshot.require(end.unwrap_or(start).into())?;
+            Ok(snapshot.modified_accounts(from..=to)?.into_iter().collect())
+        })
+        .await
+    }
+
+    async fn db_get(&self, table: String, key: Option<Bytes>) -> RpcResult<Option<Bytes>> {
+        let (table, key) = match (key, table.split_once('/')) {
+            (Some(key), _) => (table, key),
+            (None, Some((table, key))) => {
+                let key = key.parse().map_err(|_| invalid_params(format!("{key:?} is no key")))?;
+                (table.to_owned(), key)
+            }
+            (None, None) => return Err(invalid_params("a table and a key are wanted".to_owned())),
+        };
+        self.read(move |snapshot| snapshot.raw_row(&table, &key)).await
+    }
+
+    async fn preimage(&self, hash: B256) -> RpcResult<Bytes> {
+        self.read(move |_| Err(QueryError::UnknownPreimage(hash))).await
+    }
+
+    async fn execution_witness(&self, block: BlockId, _: Option<WitnessMode>) -> RpcResult<Witness> {
+        self.read_block(block, |snapshot, block| Ok(snapshot.execution_witness(&block)?.into())).await
+    }
+
+    async fn get_raw_block_access_list(&self, block: BlockId) -> RpcResult<Bytes> {
+        let answer = move |snapshot: &Snapshot<'_>| snapshot.raw_access_list(snapshot.require(block)?);
+        self.workers.read(Cost::Light, answer).await
+    }
+}
