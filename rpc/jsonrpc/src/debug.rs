@@ -10,48 +10,23 @@ use alloy_rpc_types_trace::geth::{
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
+    types::{ErrorObjectOwned, Params},
 };
+use portico_governor::Class;
 use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
 use serde::Deserialize;
 
-use crate::{Workers, error::with_general_code, stream::Streamed, workers::Cost};
+use crate::{
+    Workers,
+    error::with_general_code,
+    stream::{Job, Streamed},
+    workers::Cost,
+};
 
 /// Traces of transactions, blocks and calls, and raw data. A tracer is chosen by name or given as a script; without
 /// one the answer lists every instruction.
 #[rpc(server, namespace = "debug")]
 pub trait DebugApi {
-    /// Traces a transaction of the canonical chain.
-    #[method(name = "traceTransaction")]
-    async fn trace_transaction(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<GethTrace>;
-
-    /// Traces every transaction of a block.
-    #[method(name = "traceBlockByNumber")]
-    async fn trace_block_by_number(
-        &self,
-        block: BlockNumberOrTag,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>>;
-
-    /// Traces every transaction of a block.
-    #[method(name = "traceBlockByHash")]
-    async fn trace_block_by_hash(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>>;
-
-    /// Traces every transaction of a block that is given as RLP; its parent must be canonical.
-    #[method(name = "traceBlock")]
-    async fn trace_block(
-        &self,
-        rlp: Bytes,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>>;
-
     /// Traces a call on the state after a block.
     #[method(name = "traceCall")]
     async fn trace_call(
@@ -92,7 +67,80 @@ impl<'de> Deserialize<'de> for HashArgument {
 }
 
 /// The methods of this namespace whose answers are streamed.
-pub(crate) const STREAMED: [Streamed; 0] = [];
+pub(crate) const STREAMED: [Streamed; 4] = [
+    Streamed {
+        method: "debug_traceTransaction",
+        class: Class::Trace,
+        parse: trace_transaction,
+        recode: with_general_code,
+    },
+    Streamed {
+        method: "debug_traceBlockByNumber",
+        class: Class::Trace,
+        parse: trace_block_by_number,
+        recode: with_general_code,
+    },
+    Streamed {
+        method: "debug_traceBlockByHash",
+        class: Class::Trace,
+        parse: trace_block_by_hash,
+        recode: with_general_code,
+    },
+    Streamed {
+        method: "debug_traceBlock",
+        class: Class::Trace,
+        parse: trace_block,
+        recode: with_general_code,
+    },
+];
+
+/// Traces a transaction of the canonical chain.
+fn trace_transaction(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let mut sequence = params.sequence();
+    let hash: B256 = sequence.next()?;
+    let options: Option<GethDebugTracingOptions> = sequence.optional_next()?;
+    Ok(Box::new(move |snapshot, sink| {
+        let result = snapshot.write_transaction_trace(&hash, options.unwrap_or_default(), sink);
+        sink.explain(result)
+    }))
+}
+
+/// Traces every transaction of a block.
+fn trace_block_by_number(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let mut sequence = params.sequence();
+    let block: BlockNumberOrTag = sequence.next()?;
+    let options: Option<GethDebugTracingOptions> = sequence.optional_next()?;
+    Ok(trace_canonical_block(block.into(), options))
+}
+
+/// Traces every transaction of a block.
+fn trace_block_by_hash(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let mut sequence = params.sequence();
+    let hash: B256 = sequence.next()?;
+    let options: Option<GethDebugTracingOptions> = sequence.optional_next()?;
+    Ok(trace_canonical_block(hash.into(), options))
+}
+
+/// Traces every transaction of a block that is given as RLP; its parent must be canonical.
+fn trace_block(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let mut sequence = params.sequence();
+    let rlp: Bytes = sequence.next()?;
+    let options: Option<GethDebugTracingOptions> = sequence.optional_next()?;
+    Ok(Box::new(move |snapshot, sink| {
+        let block = snapshot.decode_block(&rlp)?;
+        let result = snapshot.write_block_traces(&block, options.unwrap_or_default(), sink);
+        sink.explain(result)
+    }))
+}
+
+fn trace_canonical_block(block: BlockId, options: Option<GethDebugTracingOptions>) -> Job {
+    Box::new(move |snapshot, sink| {
+        let block_number = snapshot.require(block)?;
+        let found = snapshot.block(block_number)?.ok_or(QueryError::BlockNotFound(block))?;
+        let result = snapshot.write_block_traces(&found, options.unwrap_or_default(), sink);
+        sink.explain(result)
+    })
+}
 
 #[derive(Debug)]
 pub(crate) struct Debug {
@@ -102,19 +150,6 @@ pub(crate) struct Debug {
 impl Debug {
     pub fn new(workers: Workers) -> Self {
         Self { workers }
-    }
-
-    async fn trace_in_block(
-        &self,
-        block: impl Into<BlockId>,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>> {
-        let block = block.into();
-        let answer = move |snapshot: &Snapshot<'_>| {
-            let block_number = snapshot.require(block)?;
-            Ok(results(snapshot.geth_block_traces(block_number, options.unwrap_or_default())?))
-        };
-        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
     }
 
     async fn read<T: Send + 'static>(
@@ -145,44 +180,6 @@ fn raw_receipt(at: ReceiptAt) -> Bytes {
 
 #[async_trait]
 impl DebugApiServer for Debug {
-    async fn trace_transaction(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<GethTrace> {
-        let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.geth_transaction_trace(&hash, options.unwrap_or_default())
-        };
-        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
-    }
-
-    async fn trace_block_by_number(
-        &self,
-        block: BlockNumberOrTag,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>> {
-        self.trace_in_block(block, options).await
-    }
-
-    async fn trace_block_by_hash(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>> {
-        self.trace_in_block(hash, options).await
-    }
-
-    async fn trace_block(
-        &self,
-        rlp: Bytes,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>> {
-        let answer = move |snapshot: &Snapshot<'_>| {
-            Ok(results(snapshot.geth_raw_block_traces(&rlp, options.unwrap_or_default())?))
-        };
-        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
-    }
-
     async fn trace_call(
         &self,
         request: TransactionRequest,

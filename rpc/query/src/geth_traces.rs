@@ -1,9 +1,15 @@
 //! go-ethereum's traces of transactions, blocks and calls.
 
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+};
+
 use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use portico_chainspec::Fork;
 use portico_evm::{EvmEnv, Traced, inspect_call};
 use portico_tracers::{Bounded, Executed, GethInspector, GethTracer, TransactionContext};
 use revm::DatabaseCommit;
@@ -12,6 +18,10 @@ use crate::{
     CallBundle, CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, StateWithin, call::CallDatabase,
     overrides, replay::Wanted,
 };
+
+fn unwritable(error: io::Error) -> QueryError {
+    QueryError::Unwritable(error.to_string())
+}
 
 /// The trace of one of a block's transactions.
 #[derive(Debug, Clone)]
@@ -67,12 +77,92 @@ impl Snapshot<'_> {
         self.geth_traces(&block, Wanted::All, options)
     }
 
+    /// Writes a transaction's trace as JSON while it is executed again.
+    ///
+    /// # Errors
+    /// As [`Snapshot::geth_transaction_trace`]; [`QueryError::Unwritable`] when `out` fails.
+    pub fn write_transaction_trace(
+        &self,
+        hash: &B256,
+        options: GethDebugTracingOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), QueryError> {
+        let found = self.find(hash)?.ok_or(QueryError::TransactionNotFound(*hash))?;
+        let tx_index = found.tx_number - found.body.first_tx_number;
+        let block = self.block(found.block_number)?.ok_or(QueryError::TransactionNotFound(*hash))?;
+        self.write_traces(&block, Wanted::One(tx_index), options, ["".to_owned()].into(), "", out)
+    }
+
+    /// Writes the traces of all transactions of a block as JSON while they are executed again. The block's parent must be
+    /// canonical.
+    ///
+    /// # Errors
+    /// As [`Snapshot::write_transaction_trace`].
+    pub fn write_block_traces(
+        &self,
+        block: &FullBlock,
+        options: GethDebugTracingOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), QueryError> {
+        let hashes = block.parts.transactions.iter().map(|transaction| transaction.tx_hash());
+        let heads = hashes.enumerate().map(|(index, hash)| {
+            let comma = if index == 0 { "" } else { "," };
+            format!("{comma}{{\"txHash\":\"{hash}\",\"result\":")
+        });
+        out.write_all(b"[").map_err(unwritable)?;
+        self.write_traces(block, Wanted::All, options, heads.collect(), "}", out)?;
+        out.write_all(b"]").map_err(unwritable)
+    }
+
+    /// Each trace stands between its head and `tail`.
+    fn write_traces(
+        &self,
+        block: &FullBlock,
+        wanted: Wanted,
+        options: GethDebugTracingOptions,
+        mut heads: VecDeque<String>,
+        tail: &str,
+        out: &mut dyn Write,
+    ) -> Result<(), QueryError> {
+        let header = &block.parts.header;
+        let has_state_gas = self.spec().fork_at(self.block_context(header)?) >= Fork::Amsterdam;
+        if options.tracer.is_some() || has_state_gas {
+            return self.each_geth_trace(block, wanted, options, |found| {
+                let head = heads.pop_front().unwrap_or_default();
+                out.write_all(head.as_bytes()).map_err(unwritable)?;
+                serde_json::to_writer(&mut *out, &found.trace).map_err(|error| unwritable(error.into()))?;
+                out.write_all(tail.as_bytes()).map_err(unwritable)
+            });
+        }
+        let writer = GethTracer::step_writer(&options, heads, out, self.budget())?;
+        let mut overlay = self.overlay_below(block)?.ok_or(QueryError::GenesisNotTraceable)?;
+        self.replay(&mut overlay, block, wanted, writer, |_, traced| {
+            traced.inspector.inner_mut().finish(&traced.result.result, tail).map_err(unwritable)
+        })?;
+        Ok(())
+    }
+
     fn geth_traces(
         &self,
         block: &FullBlock,
         wanted: Wanted,
         options: GethDebugTracingOptions,
     ) -> Result<Vec<TransactionTrace>, QueryError> {
+        let mut found = Vec::new();
+        self.each_geth_trace(block, wanted, options, |trace| {
+            found.push(trace);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn each_geth_trace(
+        &self,
+        block: &FullBlock,
+        wanted: Wanted,
+        options: GethDebugTracingOptions,
+        mut each: impl FnMut(TransactionTrace) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         let inspector = GethTracer::inspector(options, self.budget())?;
         let mut overlay = self.overlay_below(block)?.ok_or(QueryError::GenesisNotTraceable)?;
         self.replay(&mut overlay, block, wanted, inspector, |tx_index, traced| {
@@ -85,8 +175,9 @@ impl Snapshot<'_> {
             let Traced { inspector, database, block, transaction, result } = traced;
             let executed = Executed { block, transaction, result, database };
             let trace = GethTracer::finish(inspector, context, executed)?;
-            Ok(TransactionTrace { transaction_hash, trace })
-        })
+            each(TransactionTrace { transaction_hash, trace })
+        })?;
+        Ok(())
     }
 
     /// Traces a call on the state after a block, or, with `tx_index`, on the state before that transaction of it.

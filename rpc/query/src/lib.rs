@@ -13,7 +13,7 @@
 //! not indexed yet. An empty answer always means that there is nothing.
 //!
 //! This crate blocks: it runs on threads that may wait for the disk, and a [`Snapshot`] never leaves its thread.
-//! It knows no JSON, no protocol's error codes and no server.
+//! It knows no protocol's error codes and no server, and no JSON but that of traces too large to be kept.
 
 mod access_lists;
 mod blocks;

@@ -7,7 +7,10 @@ mod flat_calls;
 mod legacy_calls;
 mod preimages;
 mod prestate;
+mod step_writer;
 mod struct_logs;
+
+use std::{collections::VecDeque, io};
 
 use alloy_primitives::Address;
 use alloy_rpc_types_trace::geth::{
@@ -17,7 +20,9 @@ use portico_evm::ReadError;
 use revm::{Database, DatabaseRef, bytecode::Bytecode};
 use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
 
-pub use self::{flat_calls::FlatCalls, legacy_calls::LegacyCalls, preimages::Preimages};
+pub use self::{
+    flat_calls::FlatCalls, legacy_calls::LegacyCalls, preimages::Preimages, step_writer::StepWriter,
+};
 use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
 
 /// What sees the execution: the tracer that was asked for, notes on what it does not record, and a tracer that
@@ -40,10 +45,7 @@ impl GethTracer {
         mut options: GethDebugTracingOptions,
         budget: Budget,
     ) -> Result<Bounded<GethInspector>, TracerError> {
-        let budget = match &options.timeout {
-            Some(timeout) => budget.at_most(duration::parse(timeout)?),
-            None => budget,
-        };
+        let budget = within(&options, budget)?;
         let lacking = lacking(&mut options)?;
         if options.tracer
             == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer))
@@ -56,6 +58,19 @@ impl GethTracer {
         let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget);
         // A script takes its time over every instruction.
         Ok(if is_script { bounded.looking_often() } else { bounded })
+    }
+
+    /// The struct logger, which writes while the code runs; before each transaction's trace comes the next of `heads`.
+    ///
+    /// # Errors
+    /// As [`GethTracer::inspector`].
+    pub fn step_writer<'w>(
+        options: &GethDebugTracingOptions,
+        heads: VecDeque<String>,
+        out: &'w mut dyn io::Write,
+        budget: Budget,
+    ) -> Result<Bounded<StepWriter<'w>>, TracerError> {
+        Ok(StepWriter::inspector(options.config, heads, out, within(options, budget)?))
     }
 
     /// What the inspector found; it is ready for the next transaction afterwards.
@@ -111,6 +126,14 @@ impl GethTracer {
             trace => put(trace),
         }
     }
+}
+
+/// The budget, and no more time than the options allow.
+fn within(options: &GethDebugTracingOptions, budget: Budget) -> Result<Budget, TracerError> {
+    Ok(match &options.timeout {
+        Some(timeout) => budget.at_most(duration::parse(timeout)?),
+        None => budget,
+    })
 }
 
 /// Asks `revm-inspectors` for what it has in place of what it lacks.

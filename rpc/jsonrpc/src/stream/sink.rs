@@ -89,6 +89,14 @@ impl Sink {
         }
     }
 
+    /// A failure to write here is why others failed.
+    pub fn explain(&self, result: Result<(), QueryError>) -> Result<(), QueryError> {
+        match self.broken {
+            Some(_) => result.map_err(|error| self.error(&io::Error::other(error.to_string()))),
+            None => result,
+        }
+    }
+
     /// The text of a collecting sink.
     pub fn into_text(self) -> String {
         String::from_utf8(self.buffer).expect("JSON writers write UTF-8")
