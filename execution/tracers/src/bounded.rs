@@ -11,6 +11,7 @@ use std::{
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
+    context_interface::{ContextError, ContextTr},
     handler::FrameResult,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
@@ -83,7 +84,7 @@ impl<I> Bounded<I> {
     }
 }
 
-impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
+impl<CTX: ContextTr, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
     fn initialize_interp(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.inner.initialize_interp(interpreter, context);
     }
@@ -94,6 +95,8 @@ impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for 
             self.steps = 0;
             if self.stopped || self.budget.is_spent() {
                 self.stopped = true;
+                // Without a reason the interpreter takes this for a mistake of its own.
+                *context.error() = Err(ContextError::Custom("the trace was stopped".into()));
                 interpreter.halt_fatal();
                 return;
             }

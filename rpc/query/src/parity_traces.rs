@@ -293,6 +293,9 @@ impl Snapshot<'_> {
         if span.from > span.to {
             return Err(QueryError::RangeReversed { from: span.from, to: span.to });
         }
+        if !filter.from_addresses.is_empty() || !filter.to_addresses.is_empty() {
+            self.check_call_index(span)?;
+        }
         let blocks = || span.from..=span.to;
         let from =
             filter.from_addresses.iter().map(|address| blocks_with_call_from(&self.txn, *address, blocks()));

@@ -414,3 +414,156 @@ async fn a_chain_is_traced_block_by_block() {
     }
     assert_eq!(error_code(&node, "debug_traceChain", json!(["0x6", "0x2"])).await, Some(-32602));
 }
+
+/// All traces of the chain, in order.
+async fn all_traces(node: &RpcNode) -> Vec<Value> {
+    let mut traces = Vec::new();
+    for number in 0..=HEAD {
+        traces.extend(result(node, "trace_block", json!([hex(number)])).await.as_array().unwrap().clone());
+    }
+    traces
+}
+
+fn is_from(trace: &Value, address: &str) -> bool {
+    let action = &trace["action"];
+    let from = if trace["type"] == "suicide" { &action["address"] } else { &action["from"] };
+    from == address
+}
+
+fn is_to(trace: &Value, address: &str) -> bool {
+    let action = &trace["action"];
+    let to = match trace["type"].as_str().unwrap() {
+        "create" => &trace["result"]["address"],
+        "suicide" => &action["refundAddress"],
+        "reward" => &action["author"],
+        _ => &action["to"],
+    };
+    to == address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trace_filter_finds_what_a_scan_finds() {
+    let Some(node) = node() else { return };
+    let all = all_traces(&node).await;
+    let mut addresses: BTreeSet<String> = touched(&node).await.into_values().flatten().collect();
+    let authors = all.iter().filter_map(|trace| trace["action"]["author"].as_str());
+    addresses.extend(authors.map(str::to_owned));
+    let addresses: Vec<&String> = addresses.iter().collect();
+    let mut compared = 0;
+    for (position, from) in addresses.iter().enumerate() {
+        let to = addresses[(position * 7 + 3) % addresses.len()];
+        for mode in [None, Some("union"), Some("intersection")] {
+            for (has_from, has_to) in [(true, false), (false, true), (true, true)] {
+                let mut filter = json!({ "fromBlock": "0x3", "toBlock": "latest" });
+                if has_from {
+                    filter["fromAddress"] = json!([from]);
+                }
+                if has_to {
+                    filter["toAddress"] = json!([to]);
+                }
+                if let Some(mode) = mode {
+                    filter["mode"] = json!(mode);
+                }
+                let matches = |trace: &&Value| {
+                    let (by_from, by_to) = (is_from(trace, from), is_to(trace, to));
+                    let in_range = trace["blockNumber"].as_u64().unwrap() >= 3;
+                    in_range
+                        && match (has_from, has_to) {
+                            (true, true) if mode == Some("intersection") => by_from && by_to,
+                            (true, true) => by_from || by_to,
+                            (true, false) => by_from,
+                            _ => by_to,
+                        }
+                };
+                let expected: Vec<&Value> = all.iter().filter(matches).collect();
+                assert_eq!(result(&node, "trace_filter", json!([filter])).await, json!(expected), "{filter}");
+                compared += expected.len();
+                filter["after"] = json!(1);
+                filter["count"] = json!(2);
+                let part: Vec<&&Value> = expected.iter().skip(1).take(2).collect();
+                assert_eq!(result(&node, "trace_filter", json!([filter])).await, json!(part), "{filter}");
+            }
+        }
+    }
+    assert!(compared > 500, "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_execute_only_blocks_that_the_index_names() {
+    let Some(node) = node() else { return };
+    let all = all_traces(&node).await;
+    // An address that appears late: blocks before it cannot be executed any more, and need not be.
+    let first_block = |address: &str| {
+        let first = all.iter().find(|trace| is_from(trace, address) || is_to(trace, address));
+        first.unwrap()["blockNumber"].as_u64().unwrap()
+    };
+    let addresses: BTreeSet<String> = touched(&node).await.into_values().flatten().collect();
+    let late = addresses.iter().find(|address| first_block(address) > 30).unwrap();
+    let txn = node.node().database.begin_rw().unwrap();
+    portico_chain::write_prune_checkpoint(&txn, "History", first_block(late) - 2).unwrap();
+    txn.commit().unwrap();
+    let range = json!({ "fromBlock": "0x0", "toBlock": "latest" });
+    let mut filter = range.clone();
+    filter["toAddress"] = json!([late]);
+    filter["fromAddress"] = json!([late]);
+    let expected: Vec<&Value> =
+        all.iter().filter(|trace| is_from(trace, late) || is_to(trace, late)).collect();
+    assert_eq!(result(&node, "trace_filter", json!([filter])).await, json!(expected));
+    assert_eq!(error_code(&node, "trace_filter", json!([range])).await, Some(4444));
+    let page = result(&node, "ots_searchTransactionsBefore", json!([late, 0, 25])).await;
+    assert!(!page["txs"].as_array().unwrap().is_empty());
+
+    // Without the index there is no answer, and not an empty one.
+    let txn = node.node().database.begin_rw().unwrap();
+    portico_chain::write_checkpoint(&txn, "CallTraceIndex", HEAD - 1).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(error_code(&node, "trace_filter", json!([filter])).await, Some(-32002));
+    assert_eq!(error_code(&node, "ots_searchTransactionsBefore", json!([late, 0, 25])).await, Some(-32002));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracers_without_fixtures_say_what_happened() {
+    let Some(node) = node() else { return };
+    let call = json!({ "to": "0x00000000000000000000000000000000000000cc", "gas": "0x20000" });
+    // KECCAK256 of the word 1.
+    let code = "0x600160005260206000205000";
+    let trace = async |tracer: &str, config: Value| {
+        let options = json!({
+            "tracer": tracer, "tracerConfig": config, "timeout": "2s", "reexec": 128,
+            "stateOverrides": { "0x00000000000000000000000000000000000000cc": { "code": code } },
+        });
+        result(&node, "debug_traceCall", json!([call, "latest", options])).await
+    };
+    let word = format!("0x{:0>64}", 1);
+    let hash = "0xb10e2d527612073b26eecdfd717e6a320cf44b4afac2b0732d9fcbe2b7fa0cf6";
+    assert_eq!(trace("keccak256PreimageTracer", Value::Null).await, json!({ hash: word }));
+    assert_eq!(trace("opcountTracer", Value::Null).await, 8);
+    assert_eq!(
+        trace("bigramTracer", Value::Null).await,
+        json!({ "PUSH1-PUSH1": 2, "PUSH1-MSTORE": 1, "MSTORE-PUSH1": 1, "PUSH1-KECCAK256": 1, "KECCAK256-POP": 1, "POP-STOP": 1 })
+    );
+    assert_eq!(trace("noopTracer", Value::Null).await, json!({}));
+    let mux = trace("muxTracer", json!({ "callTracer": null, "prestateTracer": { "diffMode": true } })).await;
+    assert_eq!(mux["callTracer"]["type"], "CALL");
+    assert!(mux["prestateTracer"]["post"].is_object(), "{mux}");
+    let script =
+        "{ n: 0, step: function() { this.n++ }, fault: function() {}, result: function() { return this.n } }";
+    assert_eq!(trace(script, Value::Null).await, 8);
+    let bad = json!([call, "latest", { "tracer": "callTracer", "timeout": "soon" }]);
+    assert_eq!(error_code(&node, "debug_traceCall", bad).await, Some(-32602));
+    let unknown = json!([call, "latest", { "tracer": "noSuchTracer" }]);
+    assert_eq!(error_code(&node, "debug_traceCall", unknown).await, Some(-32602));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracer_stops_when_its_time_is_up() {
+    let Some(node) = node() else { return };
+    let call = json!({ "to": "0x00000000000000000000000000000000000000cc", "gas": "0x2faf080" });
+    // Jumps to itself until the gas is gone.
+    let endless = json!({ "0x00000000000000000000000000000000000000cc": { "code": "0x5b600056" } });
+    let script = "{ step: function(log) { for (var i = 0; i < 100; i++) log.stack.length() }, fault: function() {}, result: function() { return 1 } }";
+    let options = json!({ "tracer": script, "timeout": "200ms", "stateOverrides": endless });
+    let started = std::time::Instant::now();
+    assert_eq!(error_code(&node, "debug_traceCall", json!([call, "latest", options])).await, Some(-32002));
+    assert!(started.elapsed() < std::time::Duration::from_secs(4), "{:?}", started.elapsed());
+}
