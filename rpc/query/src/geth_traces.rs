@@ -138,6 +138,9 @@ impl Snapshot<'_> {
         let mut inspector = GethTracer::inspector(options, self.budget())?;
         let mut database = self.scratch_at(at)?;
         if let Some(state) = state {
+            if state.values().any(|account| account.move_precompile_to.is_some()) {
+                return Err(QueryError::UnsupportedOverride("movePrecompileToAddress"));
+            }
             apply_state_overrides(state, &mut database).map_err(QueryError::Override)?;
         }
         let mut found = Vec::with_capacity(bundles.len());
@@ -180,13 +183,21 @@ impl Snapshot<'_> {
         let block = environment.block_env.clone();
         let result = inspect_call(database, environment, transaction.clone(), inspector);
         if inspector.was_stopped() {
-            return Err(self.timed_out());
+            return Err(self.stopped(inspector));
         }
         let result = result?;
         let executed = Executed { block: &block, transaction: &transaction, result: &result, database };
         let trace = GethTracer::finish(inspector, TransactionContext::default(), executed)?;
         database.commit(result.state);
         Ok(trace)
+    }
+
+    /// Why a trace was stopped.
+    pub(crate) fn stopped<I>(&self, inspector: &Bounded<I>) -> QueryError {
+        match inspector.too_large() {
+            Some(error) => error.into(),
+            None => self.timed_out(),
+        }
     }
 
     /// As long as this call may work.

@@ -166,7 +166,7 @@ impl Snapshot<'_> {
             let mut inspector = ParityTracer::inspector(&kinds, self.budget());
             let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
             if inspector.was_stopped() {
-                return Err(self.timed_out());
+                return Err(self.stopped(&inspector));
             }
             let result = result?;
             let executed = Executed {
@@ -201,7 +201,7 @@ impl Snapshot<'_> {
         let mut inspector = ParityTracer::inspector(kinds, self.budget());
         let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
         if inspector.was_stopped() {
-            return Err(self.timed_out());
+            return Err(self.stopped(&inspector));
         }
         let executed =
             Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };

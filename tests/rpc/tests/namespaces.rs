@@ -567,3 +567,21 @@ async fn a_tracer_stops_when_its_time_is_up() {
     assert_eq!(error_code(&node, "debug_traceCall", json!([call, "latest", options])).await, Some(-32002));
     assert!(started.elapsed() < std::time::Duration::from_secs(4), "{:?}", started.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_does_not_fit_is_refused() {
+    let Some(node) = node() else { return };
+    // A deep stack at every instruction: 1000 words, then jumps without end.
+    let code = format!("0x{}5b61{:04x}56", "5f".repeat(1000), 1000);
+    let call = json!({ "to": "0x00000000000000000000000000000000000000cc", "gas": "0x2faf080" });
+    let options =
+        json!({ "stateOverrides": { "0x00000000000000000000000000000000000000cc": { "code": code } } });
+    assert_eq!(error_code(&node, "debug_traceCall", json!([call, "latest", options])).await, Some(-32005));
+    let mut limited = options.clone();
+    limited["disableStack"] = json!(true);
+    limited["limit"] = json!(10);
+    let trace =
+        result(&node, "debug_traceCall", json!([{ "to": call["to"], "gas": "0x7000" }, "latest", limited]))
+            .await;
+    assert_eq!(trace["structLogs"].as_array().unwrap().len(), 10);
+}

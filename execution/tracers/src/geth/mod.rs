@@ -20,7 +20,10 @@ use revm::{Database, DatabaseRef, bytecode::Bytecode};
 use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
 
 pub use self::{flat_calls::FlatCalls, grams::Grams, legacy_calls::LegacyCalls, preimages::Preimages};
-use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
+use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError, bounded::StepRecord};
+
+/// Instructions that a trace can hold with any stack.
+const STEPS_THAT_FIT: u64 = 10_000;
 
 /// What sees the execution: the tracer that was asked for, notes on what it does not record, and a tracer that
 /// `revm-inspectors` lacks.
@@ -58,7 +61,8 @@ impl GethTracer {
         let inspector =
             DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
         let is_script = matches!(inspector, DebugInspector::Js(_));
-        let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget);
+        let step_record = step_record(&inspector);
+        let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget).recording(step_record);
         // A script takes its time over every instruction.
         Ok(if is_script { bounded.looking_often() } else { bounded })
     }
@@ -120,6 +124,29 @@ impl GethTracer {
     }
 }
 
+/// What the inspector keeps of each instruction.
+fn step_record(inspector: &DebugInspector) -> StepRecord {
+    match inspector {
+        DebugInspector::Default(_, config) => match config.limit {
+            // So few instructions fit, whatever they are.
+            Some(1..=STEPS_THAT_FIT) => StepRecord::None,
+            _ if config.is_memory_enabled() => StepRecord::Memory,
+            _ if config.is_stack_enabled() => StepRecord::Stack,
+            _ => StepRecord::Effect,
+        },
+        DebugInspector::Erc7562Tracer(..) => StepRecord::Memory,
+        DebugInspector::CallTracer(..) | DebugInspector::FlatCallTracer(_) | DebugInspector::Mux(..) => {
+            StepRecord::Inputs
+        }
+        // Tracers that are ours may stand behind this one.
+        DebugInspector::Noop(_) => StepRecord::Inputs,
+        DebugInspector::FourByte(_)
+        | DebugInspector::PreStateTracer(..)
+        | DebugInspector::StateGasTracer(_)
+        | DebugInspector::Js(_) => StepRecord::None,
+    }
+}
+
 /// Tracers that run beside each other may have no configuration; the inspector wants one of each.
 fn without_nulls(config: GethDebugTracerConfig) -> GethDebugTracerConfig {
     let mut config = config.into_json();
@@ -137,6 +164,8 @@ fn lacking(options: &mut GethDebugTracingOptions) -> Result<Lacking, TracerError
             lacking.0.0 = Preimages::enabled();
             BuiltIn::NoopTracer
         }
+        Some("4byteTracerLegacy") => BuiltIn::FourByteTracer,
+        Some("noopTracerLegacy") => BuiltIn::NoopTracer,
         Some(legacy_calls::NAME) => {
             lacking.1.0 = LegacyCalls::enabled();
             BuiltIn::NoopTracer
