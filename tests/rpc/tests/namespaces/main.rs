@@ -1,6 +1,7 @@
 //! Namespaces of which no conversations are recorded: their answers against those of others, and against a scan.
 
 mod otterscan;
+mod shapes;
 mod state;
 mod tracing;
 
