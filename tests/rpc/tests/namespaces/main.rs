@@ -1,5 +1,6 @@
 //! Namespaces of which no conversations are recorded: their answers against those of others, and against a scan.
 
+mod absurd;
 mod otterscan;
 mod shapes;
 mod state;
