@@ -46,8 +46,12 @@ enum Command {
     Config(config::ConfigArgs),
 }
 
+/// As shells see a process that the signal of a closed pipe has ended.
+const CLOSED_PIPE_EXIT: i32 = 141;
+
 /// Runs the command that the arguments name; an error is printed and becomes exit code 1, bad arguments 2.
 pub fn main() -> ExitCode {
+    quit_on_closed_pipe();
     let arguments = match config::merged_arguments(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => return fail(&error),
@@ -82,6 +86,20 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Ends the process quietly when whoever reads its output has gone (`| head`): `println!` would panic.
+fn quit_on_closed_pipe() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_closed_pipe = panic
+            .payload_as_str()
+            .is_some_and(|text| text.starts_with("failed printing to std") && text.contains("Broken pipe"));
+        if is_closed_pipe {
+            std::process::exit(CLOSED_PIPE_EXIT);
+        }
+        default(panic);
+    }));
 }
 
 fn fail(error: &eyre::Report) -> ExitCode {

@@ -117,6 +117,12 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
         .ok_or("too large".to_owned())
 }
 
+/// A size with room for work: less than a megabyte would only make a command crawl, or do nothing.
+pub fn parse_working_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < 1 << 20 { Err("at least 1MB is needed".to_owned()) } else { Ok(bytes) }
+}
+
 fn parse_page_size(text: &str) -> Result<usize, String> {
     let bytes = parse_bytes(text)?;
     if bytes.is_power_of_two() && (4096..=65536).contains(&bytes) {

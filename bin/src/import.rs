@@ -17,7 +17,7 @@ use portico_stages::{
 
 use crate::{
     FileSource,
-    datadir::{DataDir, DatabaseArgs, parse_bytes},
+    datadir::{DataDir, DatabaseArgs, parse_working_bytes},
     find_branch,
     init::{ChainArgs, ensure_genesis},
     node_metrics,
@@ -59,13 +59,13 @@ pub struct StageArgs {
     )]
     batch_blocks: u64,
     /// Bytes of blocks in a batch, about
-    #[arg(long = "stage.batch-bytes", default_value = "128MB", value_parser = parse_bytes, env = "PORTICO_STAGE_BATCH_BYTES", value_name = "SIZE")]
+    #[arg(long = "stage.batch-bytes", default_value = "128MB", value_parser = parse_working_bytes, env = "PORTICO_STAGE_BATCH_BYTES", value_name = "SIZE")]
     batch_bytes: usize,
     /// State that a batch holds in memory, about
-    #[arg(long = "stage.overlay-bytes", default_value = "384MB", value_parser = parse_bytes, env = "PORTICO_STAGE_OVERLAY_BYTES", value_name = "SIZE")]
+    #[arg(long = "stage.overlay-bytes", default_value = "384MB", value_parser = parse_working_bytes, env = "PORTICO_STAGE_OVERLAY_BYTES", value_name = "SIZE")]
     overlay_bytes: usize,
     /// Memory for a sorted load before it spills to disk
-    #[arg(long = "stage.etl-bytes", default_value = "192MB", value_parser = parse_bytes, env = "PORTICO_STAGE_ETL_BYTES", value_name = "SIZE")]
+    #[arg(long = "stage.etl-bytes", default_value = "192MB", value_parser = parse_working_bytes, env = "PORTICO_STAGE_ETL_BYTES", value_name = "SIZE")]
     etl_bytes: usize,
     /// Blocks behind the head that can be unwound
     #[arg(

@@ -14,7 +14,7 @@ use portico_stages::{StopSignal, identity};
 use crate::{
     CLIENT_VERSION,
     datadir::DatabaseArgs,
-    import::{head, stop_on_signals},
+    import::{head, stop_on_signals_saying},
     init::ChainArgs,
     node_metrics,
     serve_args::ServeArgs,
@@ -41,7 +41,8 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
     let spec = args.chain.load()?;
     let database = Arc::new(args.database.open_read_only()?);
     check_identity(&database.begin_ro()?, identity(&spec))?;
-    let stop = stop_on_signals()?;
+    let stop =
+        stop_on_signals_saying("stopping: finishing the calls that are being answered", "stopped at once")?;
     if let Some(address) = args.metrics {
         node_metrics::serve(address)?;
     }

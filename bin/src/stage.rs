@@ -34,7 +34,7 @@ pub enum StageCommand {
         #[arg(long, value_name = "BLOCK")]
         to: Option<u64>,
     },
-    /// Take all stages, or one and those after it, back to a block
+    /// Take all stages back to a block
     Unwind {
         #[command(flatten)]
         chain: ChainArgs,

@@ -326,7 +326,11 @@ impl<'a> Pipeline<'a> {
     fn headers_target(&self, txn: &RwTxn<'_>, cap: Option<u64>) -> Result<u64, StageError> {
         let headers = read_checkpoint(txn, StageId::Headers.name())?;
         let finished = read_checkpoint(txn, StageId::Finish.name())?;
-        let target = if finished < headers { headers } else { headers + self.config.settings.batch_blocks };
+        let target = if finished < headers {
+            headers
+        } else {
+            headers.saturating_add(self.config.settings.batch_blocks)
+        };
         Ok(cap.map_or(target, |cap| target.min(cap)))
     }
 

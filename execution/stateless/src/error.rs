@@ -21,6 +21,18 @@ pub enum StatelessError {
     /// The witness lacks something, or cannot be read: nothing is said about the block.
     #[error("the witness {0}")]
     Witness(#[from] WitnessError),
+    /// With accounts taken for absent the block breaks a rule: the block's fault, or the witness's.
+    #[error(
+        "the witness has no proof of account {}{}; if it does not exist: {invalid}",
+        unproven.first().map(Address::to_string).unwrap_or_default(),
+        if unproven.len() > 1 { format!(" and {} more", unproven.len() - 1) } else { String::new() }
+    )]
+    Undecided {
+        /// Accounts that were taken for absent.
+        unproven: Vec<Address>,
+        /// What the block would break.
+        invalid: Box<StatelessError>,
+    },
     /// JSON-RPC has only the hashes of ommers.
     #[error("the block has {count} ommers, of which JSON holds only hashes: take the block's RLP")]
     OmmersInJson {

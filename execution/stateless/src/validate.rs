@@ -101,6 +101,11 @@ pub fn validate_with(
     let executed = execute(&mut state, rules, input);
     // What the witness lacks may look like a rule that is broken: a system call that fails, for one.
     state.check()?;
+    let assumed_absent = state.assumed_absent();
+    let invalid = |reason: InvalidReason| match (assumed_absent.is_empty(), Box::new(invalid(reason))) {
+        (true, invalid) => *invalid,
+        (false, invalid) => StatelessError::Undecided { unproven: assumed_absent.clone(), invalid },
+    };
     let (outcome, writes) = executed.map_err(|error| match error {
         error if error.is_invalid_block() => invalid(InvalidReason::Execution(error)),
         error => StatelessError::Internal(error),
@@ -115,7 +120,6 @@ pub fn validate_with(
         block_access_list_hash: access_list.map(keccak256),
     };
     validate_execution(spec, context, header, result).map_err(|error| invalid(error.into()))?;
-    let assumed_absent = state.assumed_absent();
     let (expected, got) = (header.state_root, state.root_after(&writes)?);
     if got != expected {
         return Err(invalid(InvalidReason::StateRoot { expected, got }));

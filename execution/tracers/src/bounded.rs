@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::TracerError;
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
+    bytecode::opcode,
+    context_interface::{ContextError, ContextTr},
     handler::FrameResult,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
         interpreter::EthInterpreter,
+        interpreter_types::{Jumps, MemoryTr},
     },
 };
 
@@ -23,6 +27,63 @@ const STEPS_BETWEEN: u32 = 1024;
 
 /// The same where a script runs at each instruction.
 const SLOW_STEPS_BETWEEN: u32 = 16;
+
+/// Bytes that one call's traces record at most, about.
+pub(crate) const RECORDED_BYTES_MAX: usize = 512 << 20;
+
+/// Bytes of an instruction's record beside its stack.
+const STEP_BYTES: usize = 256;
+/// Bytes of a word of the stack.
+const WORD_BYTES: usize = 32;
+
+/// What a tracer keeps of each instruction; each kind includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum StepRecord {
+    /// Nothing that grows with what runs.
+    #[default]
+    None,
+    /// Inputs of calls, init codes, logs.
+    Inputs,
+    /// That it ran, and what it changed.
+    Effect,
+    /// The stack before it.
+    Stack,
+    /// The memory before it.
+    Memory,
+}
+
+impl StepRecord {
+    /// Bytes that the next instruction adds.
+    fn bytes(self, interpreter: &Interpreter) -> usize {
+        let mut bytes = 0;
+        if self >= Self::Inputs {
+            bytes += input_len(interpreter);
+        }
+        if self >= Self::Effect {
+            bytes += STEP_BYTES;
+        }
+        if self >= Self::Stack {
+            bytes += WORD_BYTES * interpreter.stack.len();
+        }
+        if self >= Self::Memory {
+            bytes += interpreter.memory.size();
+        }
+        bytes
+    }
+}
+
+/// Bytes that a call, a creation or a log hands on; what is more than memory can hold costs more than any gas.
+fn input_len(interpreter: &Interpreter) -> usize {
+    let depth = match interpreter.bytecode.opcode() {
+        opcode::CALL | opcode::CALLCODE => 4,
+        opcode::DELEGATECALL | opcode::STATICCALL => 3,
+        opcode::CREATE | opcode::CREATE2 => 2,
+        opcode::LOG0..=opcode::LOG4 => 1,
+        _ => return 0,
+    };
+    let len = interpreter.stack.peek(depth).ok().and_then(|len| u32::try_from(len).ok());
+    len.map_or(0, |len| len as usize)
+}
 
 /// How long a piece of work may take, and whether anybody still waits for it.
 #[derive(Debug, Clone)]
@@ -80,18 +141,42 @@ pub struct Bounded<I> {
     budget: Budget,
     steps_between: u32,
     steps: u32,
+    step_record: StepRecord,
+    recorded_bytes: usize,
     stopped: bool,
 }
 
 impl<I> Bounded<I> {
     /// `inner` within `budget`.
     pub fn new(inner: I, budget: Budget) -> Self {
-        Self { inner, budget, steps_between: STEPS_BETWEEN, steps: 0, stopped: false }
+        Self {
+            inner,
+            budget,
+            steps_between: STEPS_BETWEEN,
+            steps: 0,
+            step_record: StepRecord::None,
+            recorded_bytes: 0,
+            stopped: false,
+        }
     }
 
     /// The same, for an inspector that takes long over an instruction.
     pub fn looking_often(self) -> Self {
         Self { steps_between: SLOW_STEPS_BETWEEN, ..self }
+    }
+
+    /// The same, for an inspector that keeps this of each instruction.
+    pub(crate) fn recording(self, step_record: StepRecord) -> Self {
+        Self { step_record, ..self }
+    }
+
+    /// Whether execution was halted because the trace became too large, and not because time was up.
+    pub fn too_large(&self) -> Option<TracerError> {
+        self.is_too_large().then_some(TracerError::TooLarge { limit: RECORDED_BYTES_MAX })
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.recorded_bytes > RECORDED_BYTES_MAX
     }
 
     /// Whether execution was halted: what the inspector saw is then incomplete.
@@ -105,17 +190,23 @@ impl<I> Bounded<I> {
     }
 }
 
-impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
+impl<CTX: ContextTr, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
     fn initialize_interp(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.inner.initialize_interp(interpreter, context);
     }
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.steps += 1;
+        if self.step_record != StepRecord::None {
+            let bytes = self.step_record.bytes(interpreter);
+            self.recorded_bytes = self.recorded_bytes.saturating_add(bytes);
+        }
         if self.stopped || self.steps >= self.steps_between {
             self.steps = 0;
-            if self.stopped || self.budget.is_spent() {
+            if self.stopped || self.budget.is_spent() || self.is_too_large() {
                 self.stopped = true;
+                // Without a reason the interpreter takes this for a mistake of its own.
+                *context.error() = Err(ContextError::Custom("the trace was stopped".into()));
                 interpreter.halt_fatal();
                 return;
             }

@@ -11,6 +11,12 @@ pub enum TracerError {
     /// A script failed, or gave no result.
     #[error("tracer: {0}")]
     Failed(String),
+    /// The trace is larger than one call may make.
+    #[error("the trace is larger than {limit} bytes: trace less at once, or without stack and memory")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
     /// State could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -19,7 +19,7 @@ pub use alloy_rpc_types_trace as types;
 pub use bounded::{Bounded, Budget};
 pub use error::TracerError;
 pub use executed::{Executed, StateBefore};
-pub use geth::{FlatCalls, GethInspector, GethTracer, Lacking, LegacyCalls, Preimages, StepWriter};
+pub use geth::{FlatCalls, GethInspector, GethTracer, Grams, Lacking, LegacyCalls, Preimages, StepWriter};
 pub use notes::Notes;
 pub use parity::{ParityInspector, ParityTracer, VmNotes};
 pub use revm_inspectors::{

@@ -11,7 +11,7 @@ use portico_query::{Query, Snapshot};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{NodeInfo, Workers, error::unsupported, workers::Cost};
+use crate::{NodeInfo, Workers, error::unsupported, workers::Class};
 
 /// The node as its operator sees it.
 #[rpc(server, namespace = "admin")]
@@ -98,7 +98,7 @@ impl AdminApiServer for Admin {
             };
             Ok(NodeDescription { name, protocols: Protocols { eth } })
         };
-        self.workers.read(Cost::Light, answer).await
+        self.workers.read(Class::Light, answer).await
     }
 
     fn peers(&self) -> RpcResult<Vec<Value>> {

@@ -12,7 +12,6 @@ use jsonrpsee::{
     proc_macros::rpc,
     types::{ErrorObjectOwned, Params},
 };
-use portico_governor::Class;
 use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
 use serde::Deserialize;
 
@@ -20,7 +19,7 @@ use crate::{
     Workers,
     error::with_general_code,
     stream::{Job, Streamed},
-    workers::Cost,
+    workers::Class,
 };
 
 /// Traces of transactions, blocks and calls, and raw data. A tracer is chosen by name or given as a script; without
@@ -158,7 +157,7 @@ impl Debug {
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
         let answer = move |snapshot: &Snapshot<'_>| answer(snapshot, snapshot.require(block)?);
-        self.workers.read(Cost::Light, answer).await.map_err(with_general_code)
+        self.workers.read(Class::Light, answer).await.map_err(with_general_code)
     }
 }
 
@@ -194,7 +193,7 @@ impl DebugApiServer for Debug {
             let (tx_index, tracing) = (options.tx_index, options.tracing_options);
             snapshot.geth_call_trace(request, block_number, tx_index, overrides, tracing)
         };
-        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
+        self.workers.read(Class::Trace, answer).await.map_err(with_general_code)
     }
 
     async fn get_raw_header(&self, block: BlockId) -> RpcResult<Bytes> {
@@ -227,6 +226,6 @@ impl DebugApiServer for Debug {
             let found = snapshot.transaction(&hash.0)?;
             Ok(found.map_or_else(Bytes::new, |found| found.transaction.encoded_2718().into()))
         };
-        self.workers.read(Cost::Light, answer).await
+        self.workers.read(Class::Light, answer).await
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         FilterArgument, RpcBlock, RpcLog, RpcReceipt,
         convert::{self, TransactionDetail},
     },
-    workers::Cost,
+    workers::Class,
 };
 
 /// Members of a header that are null where the block's fork has no such thing.
@@ -198,10 +198,10 @@ impl Erigon {
 
     async fn read<T: Send + 'static>(
         &self,
-        cost: Cost,
+        class: Class,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.workers.read(cost, answer).await.map_err(with_general_code)
+        self.workers.read(class, answer).await.map_err(with_general_code)
     }
 }
 
@@ -209,20 +209,20 @@ impl Erigon {
 impl ErigonApiServer for Erigon {
     async fn block_number(&self, block: Option<BlockNumberOrTag>) -> RpcResult<U64> {
         let block = block.unwrap_or_default();
-        self.read(Cost::Light, move |snapshot| Ok(U64::from(snapshot.require(block.into())?))).await
+        self.read(Class::Light, move |snapshot| Ok(U64::from(snapshot.require(block.into())?))).await
     }
 
     async fn get_header_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Value> {
-        self.read(Cost::Light, move |snapshot| header_json(snapshot, snapshot.require(block.into())?)).await
+        self.read(Class::Light, move |snapshot| header_json(snapshot, snapshot.require(block.into())?)).await
     }
 
     async fn get_header_by_hash(&self, hash: B256) -> RpcResult<Value> {
-        self.read(Cost::Light, move |snapshot| header_json(snapshot, snapshot.require(hash.into())?)).await
+        self.read(Class::Light, move |snapshot| header_json(snapshot, snapshot.require(hash.into())?)).await
     }
 
     async fn get_block_by_timestamp(&self, timestamp: Timestamp, full: bool) -> RpcResult<RpcBlock> {
         let detail = if full { TransactionDetail::Full } else { TransactionDetail::Hashes };
-        self.read(Cost::Light, move |snapshot| {
+        self.read(Class::Light, move |snapshot| {
             let block_number = block_at(snapshot, timestamp.0)?;
             let block =
                 snapshot.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
@@ -232,7 +232,7 @@ impl ErigonApiServer for Erigon {
     }
 
     async fn get_logs_by_hash(&self, hash: B256) -> RpcResult<Vec<Vec<RpcLog>>> {
-        self.read(Cost::Light, move |snapshot| {
+        self.read(Class::Light, move |snapshot| {
             let block_number = snapshot.require(hash.into())?;
             let receipts = snapshot.block_receipts(block_number)?.into_iter();
             Ok(receipts.map(|receipt| convert::receipt(receipt).logs().to_vec()).collect())
@@ -244,7 +244,7 @@ impl ErigonApiServer for Erigon {
         if options.log_count.is_some() && options.block_count.is_some() {
             return Err(invalid_input("logCount and blockCount exclude each other".to_owned()));
         }
-        self.read(Cost::Heavy, move |snapshot| {
+        self.read(Class::Range, move |snapshot| {
             let FilterArgument(filter) = filter;
             let (filter, topics) = if options.ignore_topics_order {
                 (LogFilter { topics: Vec::new(), ..filter.clone() }, filter.topics)
@@ -258,14 +258,14 @@ impl ErigonApiServer for Erigon {
     }
 
     async fn get_balance_changes_in_block(&self, block: BlockId) -> RpcResult<BTreeMap<Address, U256>> {
-        self.read(Cost::Heavy, move |snapshot| {
+        self.read(Class::Range, move |snapshot| {
             Ok(snapshot.balance_changes(snapshot.require(block)?)?.into_iter().collect())
         })
         .await
     }
 
     async fn get_block_receipts_by_block_hash(&self, hash: B256) -> RpcResult<Vec<RpcReceipt>> {
-        self.read(Cost::Light, move |snapshot| {
+        self.read(Class::Light, move |snapshot| {
             let receipts = snapshot.block_receipts(snapshot.require(hash.into())?)?;
             Ok(receipts.into_iter().map(convert::receipt).collect())
         })
@@ -273,7 +273,7 @@ impl ErigonApiServer for Erigon {
     }
 
     async fn forks(&self) -> RpcResult<Forks> {
-        self.read(Cost::Light, |snapshot| {
+        self.read(Class::Light, |snapshot| {
             let spec = snapshot.spec();
             let mut forks =
                 Forks { genesis: spec.genesis_hash(), height_forks: Vec::new(), time_forks: Vec::new() };
@@ -312,7 +312,7 @@ impl ParityApiServer for Erigon {
             let len = offset.len().min(B256::len_bytes());
             B256::right_padding_from(&offset[..len])
         });
-        self.read(Cost::Heavy, move |snapshot| {
+        self.read(Class::Range, move |snapshot| {
             let block_number = snapshot.require(block.unwrap_or_default())?;
             let mut keys = Vec::new();
             snapshot.visit_slots(block_number, &address, first, |slot, _| {

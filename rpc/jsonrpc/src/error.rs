@@ -199,6 +199,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
         QueryError::Undecodable { .. } | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
         QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,
+        QueryError::Tracer(TracerError::TooLarge { .. }) => LIMIT,
         QueryError::Tracer(TracerError::Read(_)) => INTERNAL,
         QueryError::TagUnknown { .. } => UNKNOWN_BLOCK,
         QueryError::NotCanonical { .. } | QueryError::GenesisNotTraceable => INVALID_INPUT,

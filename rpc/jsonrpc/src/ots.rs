@@ -21,7 +21,7 @@ use crate::{
     debug_state::Number,
     error::{invalid_input, with_general_code},
     eth::convert::{self, TransactionDetail},
-    workers::Cost,
+    workers::Class,
 };
 
 /// The level of the interface that Otterscan looks for.
@@ -277,7 +277,7 @@ impl Ots {
         &self,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.workers.read(Cost::Heavy, answer).await.map_err(with_general_code)
+        self.workers.read(Class::Trace, answer).await.map_err(with_general_code)
     }
 }
 
@@ -292,7 +292,7 @@ impl OtsApiServer for Ots {
             let block_number = snapshot.require(block.unwrap_or_default())?;
             Ok(snapshot.account(&address, block_number)?.is_some_and(|account| account.has_code()))
         };
-        self.workers.read(Cost::Light, answer).await.map_err(with_general_code)
+        self.workers.read(Class::Light, answer).await.map_err(with_general_code)
     }
 
     async fn get_internal_operations(&self, hash: B256) -> RpcResult<Vec<InternalOperation>> {

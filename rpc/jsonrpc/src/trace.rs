@@ -9,7 +9,6 @@ use jsonrpsee::{
     proc_macros::rpc,
     types::{ErrorObjectOwned, Params},
 };
-use portico_governor::Class;
 use portico_query::{CallOverrides, QueryError, Snapshot, TraceFilter, TraceKinds};
 use serde::Deserialize;
 
@@ -17,7 +16,7 @@ use crate::{
     Workers,
     error::with_invalid_params,
     stream::{Job, Streamed, as_it_is, write_array},
-    workers::Cost,
+    workers::Class,
 };
 
 /// Calls within transactions, replays, and the search for calls by address.
@@ -161,7 +160,7 @@ impl Trace {
         &self,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Trace, answer).await
     }
 }
 

@@ -39,11 +39,14 @@ pub struct PoolStatus {
 /// Transactions by nonce, in decimal.
 pub type ByNonce<T> = BTreeMap<String, T>;
 
+/// Transactions by sender, whose address has its checksum (EIP-55), and nonce.
+pub type BySender<T> = BTreeMap<String, ByNonce<T>>;
+
 /// Transactions by sender and nonce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PoolContent<T> {
-    pending: BTreeMap<Address, ByNonce<T>>,
-    queued: BTreeMap<Address, ByNonce<T>>,
+    pending: BySender<T>,
+    queued: BySender<T>,
 }
 
 /// Transactions of one sender by nonce.
@@ -74,7 +77,7 @@ pub(crate) struct Txpool {
     pool: Pool,
 }
 
-fn count<T>(transactions: &BTreeMap<Address, ByNonce<T>>) -> U64 {
+fn count<T>(transactions: &BySender<T>) -> U64 {
     U64::from(transactions.values().map(BTreeMap::len).sum::<usize>())
 }
 
@@ -85,7 +88,7 @@ fn in_a_line(transaction: RpcTransaction) -> String {
     format!("{to}: {value} wei + {gas} gas × {} wei", transaction.max_fee_per_gas())
 }
 
-fn lines(transactions: BTreeMap<Address, ByNonce<RpcTransaction>>) -> BTreeMap<Address, ByNonce<String>> {
+fn lines(transactions: BySender<RpcTransaction>) -> BySender<String> {
     let lines = transactions.into_iter().map(|(sender, by_nonce)| {
         let by_nonce = by_nonce.into_iter().map(|(nonce, transaction)| (nonce, in_a_line(transaction)));
         (sender, by_nonce.collect())
@@ -105,7 +108,8 @@ impl TxpoolApiServer for Txpool {
 
     fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>> {
         let mut content = self.pool.content();
-        let take = |of: &mut BTreeMap<_, _>| of.remove(&sender).unwrap_or_default();
+        let sender = sender.to_checksum(None);
+        let take = |of: &mut BySender<_>| of.remove(&sender).unwrap_or_default();
         Ok(SenderContent { pending: take(&mut content.pending), queued: take(&mut content.queued) })
     }
 

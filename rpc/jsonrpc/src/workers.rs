@@ -1,19 +1,11 @@
 //! Where methods hand over their work: to the governor, under a class of cost.
 
 use jsonrpsee::core::RpcResult;
-use portico_governor::{Class, Governor};
+pub(crate) use portico_governor::Class;
+use portico_governor::Governor;
 use portico_query::{Query, QueryError, Snapshot};
 
 use crate::error::MethodError;
-
-/// How much work a call may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cost {
-    /// A bounded number of rows.
-    Light,
-    /// Bounded by time or by settings only.
-    Heavy,
-}
 
 /// Runs calls on the threads of their class. Clones share the bounds.
 #[derive(Debug, Clone)]
@@ -35,13 +27,9 @@ impl Workers {
     /// Answers a call from one snapshot.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        cost: Cost,
+        class: Class,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        let class = match cost {
-            Cost::Light => Class::Light,
-            Cost::Heavy => Class::Range,
-        };
         let answer = self.governor.read(class, answer).await.map_err(MethodError::from)?;
         Ok(answer.map_err(MethodError::from)?)
     }

@@ -246,12 +246,20 @@ impl Snapshot<'_> {
         let block = environment.block_env.clone();
         let result = inspect_call(&mut *database, environment, transaction.clone(), inspector);
         if inspector.was_stopped() {
-            return Err(self.timed_out());
+            return Err(self.stopped(inspector));
         }
         let result = result.map_err(|error| self.unless_out_of_time(error))?;
         let executed = Executed { block: &block, transaction: &transaction, result: &result, database };
         let trace = GethTracer::finish(inspector, TransactionContext::default(), executed)?;
         database.commit(result.state);
         Ok(trace)
+    }
+
+    /// Why a trace was stopped.
+    pub(crate) fn stopped<I>(&self, inspector: &Bounded<I>) -> QueryError {
+        match inspector.too_large() {
+            Some(error) => error.into(),
+            None => self.timed_out(),
+        }
     }
 }

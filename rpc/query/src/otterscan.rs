@@ -12,7 +12,7 @@ use portico_consensus::{Engine, block_rewards};
 use portico_tracers::{Bounded, InternalOperationsInspector};
 use revm::{context::result::ExecutionResult, inspector::NoOpInspector};
 
-use crate::{FullBlock, QueryError, ReceiptAt, Snapshot, replay::Wanted};
+use crate::{FullBlock, QueryError, ReceiptAt, Snapshot, logs::BlockSpan, replay::Wanted};
 
 /// Blocks in the first window of a search backwards; each further one is larger.
 const WINDOW_FIRST: u64 = 1_000;
@@ -192,6 +192,7 @@ impl Snapshot<'_> {
         address: Address,
         blocks: RangeInclusive<u64>,
     ) -> Result<BlockStream<'_, portico_db::RO>, QueryError> {
+        self.check_call_index(BlockSpan { from: *blocks.start(), to: *blocks.end() })?;
         let parts = vec![
             blocks_with_call_from(&self.txn, address, blocks.clone())?,
             blocks_with_call_to(&self.txn, address, blocks.clone())?,

@@ -178,7 +178,7 @@ impl Snapshot<'_> {
             let mut inspector = ParityTracer::inspector(&kinds, self.budget());
             let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
             if inspector.was_stopped() {
-                return Err(self.timed_out());
+                return Err(self.stopped(&inspector));
             }
             let result = result?;
             let executed = Executed {
@@ -213,7 +213,7 @@ impl Snapshot<'_> {
         let mut inspector = ParityTracer::inspector(kinds, self.budget());
         let result = inspect_call(&mut database, environment, transaction.clone(), &mut inspector);
         if inspector.was_stopped() {
-            return Err(self.timed_out());
+            return Err(self.stopped(&inspector));
         }
         let executed =
             Executed { block: &block, transaction: &transaction, result: &result?, database: &mut database };
@@ -306,6 +306,9 @@ impl Snapshot<'_> {
         let span = BlockSpan { from: number(filter.from_block, 0)?, to: number(filter.to_block, self.head)? };
         if span.from > span.to {
             return Err(QueryError::RangeReversed { from: span.from, to: span.to });
+        }
+        if !filter.from_addresses.is_empty() || !filter.to_addresses.is_empty() {
+            self.check_call_index(span)?;
         }
         let blocks = || span.from..=span.to;
         let from =

@@ -17,6 +17,8 @@ pub enum Kept {
     History,
     /// Blocks by log address and topic.
     LogIndex,
+    /// Blocks by caller and callee.
+    CallIndex,
 }
 
 impl Kept {
@@ -28,6 +30,7 @@ impl Kept {
             Self::Receipts => "the receipts",
             Self::History => "the state",
             Self::LogIndex => "the log index",
+            Self::CallIndex => "the call index",
         }
     }
 
@@ -39,6 +42,7 @@ impl Kept {
             Self::Receipts => "Execution",
             Self::History => "History",
             Self::LogIndex => "LogIndex",
+            Self::CallIndex => "CallTraceIndex",
         }
     }
 
@@ -46,7 +50,7 @@ impl Kept {
     fn prune_checkpoint(self) -> &'static str {
         match self {
             Self::Receipts => "Receipts",
-            Self::Bodies | Self::Senders | Self::History | Self::LogIndex => self.stage(),
+            Self::Bodies | Self::Senders | Self::History | Self::LogIndex | Self::CallIndex => self.stage(),
         }
     }
 
@@ -77,6 +81,13 @@ impl Snapshot<'_> {
     pub(crate) fn check_log_index(&self, span: crate::logs::BlockSpan) -> Result<(), QueryError> {
         self.check_kept(Kept::LogIndex, span.from)?;
         self.check_reached(Kept::LogIndex, span.to)
+    }
+
+    /// # Errors
+    /// When the call index does not cover `from` to `to`.
+    pub(crate) fn check_call_index(&self, span: crate::logs::BlockSpan) -> Result<(), QueryError> {
+        self.check_kept(Kept::CallIndex, span.from)?;
+        self.check_reached(Kept::CallIndex, span.to)
     }
 
     /// # Errors

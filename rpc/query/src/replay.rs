@@ -138,7 +138,9 @@ impl<'q> Snapshot<'q> {
             }
             match execution.trace(transaction, *sender, |traced| finish(tx_index, traced)) {
                 Ok(result) => found.push(result?),
-                Err(_) if execution.inspector_mut().was_stopped() => return Err(self.timed_out()),
+                Err(_) if execution.inspector_mut().was_stopped() => {
+                    return Err(self.stopped(execution.inspector_mut()));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

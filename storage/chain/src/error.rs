@@ -27,7 +27,7 @@ pub enum ChainError {
     },
     /// The database belongs to another chain.
     #[error(
-        "the database holds chain {found_id} with genesis {found_genesis}, not chain {expected_id} with genesis {expected_genesis}"
+        "the database holds chain {found_id} with genesis {found_genesis}, not chain {expected_id} with genesis {expected_genesis}: name its chain with --chain"
     )]
     OtherChain {
         /// Chain id in the database.

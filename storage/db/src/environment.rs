@@ -225,8 +225,9 @@ fn options(settings: &DatabaseSettings) -> DatabaseOptions {
         page_size: Some(PageSize::Set(settings.page_size)),
         txn_dp_limit: Some((settings.dirty_bytes_max / settings.page_size) as u64),
         mode,
-        // A reader takes the durability that the writing process chose.
-        accede: settings.read_only,
+        // Whoever comes second takes the durability that the first process chose: a reader that of the writer, and a
+        // bulk import, which would sync seldom, that of a node that serves already.
+        accede: true,
         // Random reads dominate once the database is larger than memory.
         no_rdahead: true,
         // Pages that were freed last are still in the cache.

@@ -93,7 +93,7 @@ pub fn visit_slots<K: TransactionKind, E: From<DbError>>(
         if !value.is_zero() && visit(slot, value)?.is_break() {
             break;
         }
-        next = successor(slot.0).map(B256::from);
+        next = successor(slot);
     }
     Ok(())
 }

@@ -20,7 +20,9 @@ use tempfile::TempDir;
 use crate::{
     CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
     block_case::{BlockCase, CaseAccount, SealEngine},
-    is_expected, run_cases,
+    is_expected,
+    report::UNKNOWN_NETWORK,
+    run_cases,
     runner::kind_of,
 };
 
@@ -42,7 +44,8 @@ pub fn run_block_tests(
     options: &RunOptions,
     settings: BlockTestSettings,
 ) -> Result<Report, SpecError> {
-    run_cases(paths, options, || BlockTestRunner::new(settings))
+    let report = run_cases(paths, options, || BlockTestRunner::new(settings))?;
+    Ok(Report { command: "blocktest", ..report })
 }
 
 /// Runs block tests one after another in one database, which is emptied in between.
@@ -80,7 +83,7 @@ impl BlockTestRunner {
     }
 
     fn run_case(&mut self, case: &BlockCase<'_>) -> Result<Outcome, SpecError> {
-        let Some(spec) = case.chain_spec() else { return Ok(Outcome::Skipped("unknown network")) };
+        let Some(spec) = case.chain_spec() else { return Ok(Outcome::Skipped(UNKNOWN_NETWORK)) };
         let spec = match spec {
             Ok(spec) => Arc::new(spec),
             Err(error) => return Ok(differs("genesis", "a chain specification", error)),

@@ -145,6 +145,8 @@ fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, S
             return Ok(ControlFlow::Break(()));
         }
     }
+    // The archive's end is not the stream's: the checksum comes last.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
     Ok(ControlFlow::Continue(()))
 }
 

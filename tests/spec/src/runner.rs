@@ -19,6 +19,8 @@ use serde_json::value::RawValue;
 
 use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
 
+/// Workers beyond this only take memory from each other.
+const JOBS_PER_PROCESSOR_MAX: usize = 8;
 /// Cases that wait for a worker.
 const CASES_WAITING: usize = 512;
 /// Size of the files that they are in, in bytes; the file that is being read comes on top.
@@ -85,9 +87,10 @@ pub fn run_cases<R: CaseRunner>(
     new_runner: impl Fn() -> Result<R, SpecError> + Sync,
 ) -> Result<Report, SpecError> {
     let started = Instant::now();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = match options.jobs {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        jobs => jobs,
+        0 => processors,
+        jobs => jobs.min(processors * JOBS_PER_PROCESSOR_MAX),
     };
     let (send, receive) = bounded::<Case>(CASES_WAITING);
     let mut report = Report::default();

@@ -21,7 +21,9 @@ use serde_json::value::RawValue;
 use crate::{
     CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
     block_case::{CaseConfig, chain_spec},
-    is_expected, run_cases,
+    is_expected,
+    report::UNKNOWN_NETWORK,
+    run_cases,
     runner::kind_of,
 };
 
@@ -30,7 +32,8 @@ use crate::{
 /// # Errors
 /// When a file cannot be read or is no fixture.
 pub fn run_state_tests(paths: &[PathBuf], options: &RunOptions) -> Result<Report, SpecError> {
-    run_cases(paths, options, || Ok(StateTestRunner::default()))
+    let report = run_cases(paths, options, || Ok(StateTestRunner::default()))?;
+    Ok(Report { command: "statetest", ..report })
 }
 
 /// Runs state tests.
@@ -191,7 +194,7 @@ impl StateTestRunner {
         let zero = RawValue::from_string("\"0x0\"".to_owned()).expect("a JSON string");
         let fields = BTreeMap::from([("gasLimit", &*zero), ("difficulty", &*zero)]);
         let Some(spec) = chain_spec(fork, case.config.as_ref(), case.pre, &fields) else {
-            posts.iter().for_each(|_| report(fork, Outcome::Skipped("unknown network")));
+            posts.iter().for_each(|_| report(fork, Outcome::Skipped(UNKNOWN_NETWORK)));
             return;
         };
         for post in posts {

@@ -51,7 +51,6 @@ impl FlatCalls {
 #[serde(rename_all = "camelCase")]
 struct FlatFrame {
     action: Action,
-    #[serde(skip_serializing_if = "Option::is_none")]
     block_hash: Option<B256>,
     block_number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +59,6 @@ struct FlatFrame {
     result: Option<Outcome>,
     subtraces: usize,
     trace_address: Vec<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     transaction_hash: Option<B256>,
     transaction_position: usize,
     #[serde(rename = "type")]

@@ -4,6 +4,7 @@ mod calls;
 mod duration;
 mod erc7562;
 mod flat_calls;
+mod grams;
 mod legacy_calls;
 mod preimages;
 mod prestate;
@@ -14,23 +15,28 @@ use std::{collections::VecDeque, io};
 
 use alloy_primitives::Address;
 use alloy_rpc_types_trace::geth::{
-    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace, PreStateConfig,
+    GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType, GethDebugTracingOptions,
+    GethTrace, PreStateConfig,
 };
 use portico_evm::ReadError;
 use revm::{Database, DatabaseRef, bytecode::Bytecode};
 use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
 
 pub use self::{
-    flat_calls::FlatCalls, legacy_calls::LegacyCalls, preimages::Preimages, step_writer::StepWriter,
+    flat_calls::FlatCalls, grams::Grams, legacy_calls::LegacyCalls, preimages::Preimages,
+    step_writer::StepWriter,
 };
-use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
+use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError, bounded::StepRecord};
+
+/// Instructions that a trace can hold with any stack.
+const STEPS_THAT_FIT: u64 = 10_000;
 
 /// What sees the execution: the tracer that was asked for, notes on what it does not record, and a tracer that
 /// `revm-inspectors` lacks.
 pub type GethInspector = (Notes, (Lacking, DebugInspector));
 
 /// Tracers that `revm-inspectors` lacks, or has in another form; at most one of them is asked for.
-pub type Lacking = (Preimages, (LegacyCalls, FlatCalls));
+pub type Lacking = ((Preimages, Grams), (LegacyCalls, FlatCalls));
 
 /// A tracer by its options: the struct logger, or one of the named ones.
 #[derive(Debug)]
@@ -52,10 +58,14 @@ impl GethTracer {
         {
             options.tracer_config = erc7562::with_defaults(options.tracer_config);
         }
+        if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::MuxTracer)) {
+            options.tracer_config = without_nulls(options.tracer_config);
+        }
         let inspector =
             DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
         let is_script = matches!(inspector, DebugInspector::Js(_));
-        let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget);
+        let step_record = step_record(&inspector);
+        let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget).recording(step_record);
         // A script takes its time over every instruction.
         Ok(if is_script { bounded.looking_often() } else { bounded })
     }
@@ -83,9 +93,11 @@ impl GethTracer {
         executed: Executed<'_, D>,
     ) -> Result<GethTrace, TracerError> {
         let Executed { block, transaction, result, database } = executed;
-        let (notes, ((preimages, (legacy, flat)), inspector)) = inspector.inner_mut();
+        let (notes, (((preimages, grams), (legacy, flat)), inspector)) = inspector.inner_mut();
         let notes = std::mem::take(notes);
-        if let Some(found) = preimages.take().or_else(|| legacy.take(transaction, &result.result)) {
+        if let Some(found) =
+            preimages.take().or_else(|| grams.take()).or_else(|| legacy.take(transaction, &result.result))
+        {
             return Ok(GethTrace::JS(found));
         }
         if let Some(traces) = recorded_calls(inspector) {
@@ -136,15 +148,48 @@ fn within(options: &GethDebugTracingOptions, budget: Budget) -> Result<Budget, T
     })
 }
 
+/// What the inspector keeps of each instruction.
+fn step_record(inspector: &DebugInspector) -> StepRecord {
+    match inspector {
+        DebugInspector::Default(_, config) => match config.limit {
+            // So few instructions fit, whatever they are.
+            Some(1..=STEPS_THAT_FIT) => StepRecord::None,
+            _ if config.is_memory_enabled() => StepRecord::Memory,
+            _ if config.is_stack_enabled() => StepRecord::Stack,
+            _ => StepRecord::Effect,
+        },
+        DebugInspector::Erc7562Tracer(..) => StepRecord::Memory,
+        DebugInspector::CallTracer(..) | DebugInspector::FlatCallTracer(_) | DebugInspector::Mux(..) => {
+            StepRecord::Inputs
+        }
+        // Tracers that are ours may stand behind this one.
+        DebugInspector::Noop(_) => StepRecord::Inputs,
+        DebugInspector::FourByte(_)
+        | DebugInspector::PreStateTracer(..)
+        | DebugInspector::StateGasTracer(_)
+        | DebugInspector::Js(_) => StepRecord::None,
+    }
+}
+
+/// Tracers that run beside each other may have no configuration; the inspector wants one of each.
+fn without_nulls(config: GethDebugTracerConfig) -> GethDebugTracerConfig {
+    let mut config = config.into_json();
+    let own = config.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
+    own.filter(|own| own.is_null()).for_each(|own| *own = serde_json::json!({}));
+    config.into()
+}
+
 /// Asks `revm-inspectors` for what it has in place of what it lacks.
 fn lacking(options: &mut GethDebugTracingOptions) -> Result<Lacking, TracerError> {
     use GethDebugBuiltInTracerType as BuiltIn;
     let mut lacking = Lacking::default();
     let instead = match options.tracer.as_ref().map(GethDebugTracerType::as_str) {
         Some(preimages::NAME) => {
-            lacking.0 = Preimages::enabled();
+            lacking.0.0 = Preimages::enabled();
             BuiltIn::NoopTracer
         }
+        Some("4byteTracerLegacy") => BuiltIn::FourByteTracer,
+        Some("noopTracerLegacy") => BuiltIn::NoopTracer,
         Some(legacy_calls::NAME) => {
             lacking.1.0 = LegacyCalls::enabled();
             BuiltIn::NoopTracer
@@ -153,7 +198,14 @@ fn lacking(options: &mut GethDebugTracingOptions) -> Result<Lacking, TracerError
             lacking.1.1 = FlatCalls::enabled(std::mem::take(&mut options.tracer_config).into_json())?;
             BuiltIn::CallTracer
         }
-        _ => return Ok(lacking),
+        Some(name) => match Grams::by_name(name) {
+            Some(grams) => {
+                lacking.0.1 = grams;
+                BuiltIn::NoopTracer
+            }
+            None => return Ok(lacking),
+        },
+        None => return Ok(lacking),
     };
     options.tracer = Some(GethDebugTracerType::BuiltInTracer(instead));
     Ok(lacking)

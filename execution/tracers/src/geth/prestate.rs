@@ -72,7 +72,6 @@ pub(super) fn trace(
             continue;
         }
         if touched.is_selfdestructed() {
-            pre.storage.retain(|_, value| !value.is_zero());
             insert_existing(&mut difference.pre, *address, pre, &info);
             continue;
         }

@@ -14,7 +14,7 @@ use revm::Database;
 use revm_inspectors::tracing::{CallTraceArena, TracingInspector, TracingInspectorConfig};
 
 pub use self::vm_notes::VmNotes;
-use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError};
+use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError, bounded::StepRecord};
 
 /// What sees the execution: the call tracer, and notes on what it does not record.
 pub type ParityInspector = (Notes, (VmNotes, TracingInspector));
@@ -31,7 +31,9 @@ impl ParityTracer {
         // The code of a creation that never ran is its input.
         let config = if with_instructions { config.set_record_inputs(true) } else { config };
         let calls = TracingInspector::new(config);
-        Bounded::new((Notes::default(), (VmNotes::new(with_instructions), calls)), budget)
+        let step_record = if with_instructions { StepRecord::Effect } else { StepRecord::Inputs };
+        let inspector = (Notes::default(), (VmNotes::new(with_instructions), calls));
+        Bounded::new(inspector, budget).recording(step_record)
     }
 
     /// The calls of a transaction, with its place in the chain; the inspector is ready for the next one afterwards.

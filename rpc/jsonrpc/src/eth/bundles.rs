@@ -11,7 +11,7 @@ use portico_query::{CallBundle, ExecutedBundle, QueryError, Snapshot, StateWithi
 use serde::Serialize;
 
 use super::Eth;
-use crate::{error::MethodError, workers::Cost};
+use crate::{error::MethodError, workers::Class};
 
 /// Calls in one request.
 const CALLS_MAX: usize = 1000;
@@ -130,7 +130,7 @@ impl EthBundleApiServer for Eth {
             let results = snapshot.call_many(bundles, at, state_overrides)?.into_iter();
             Ok(results.map(|outputs| outputs.into_iter().map(Into::into).collect()).collect())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Call, answer).await
     }
 
     async fn call_bundle(
@@ -149,7 +149,7 @@ impl EthBundleApiServer for Eth {
             let block_number = snapshot.require(block.unwrap_or_default())?;
             Ok(snapshot.call_bundle(&hashes, block_number)?.into())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Call, answer).await
     }
 }
 

@@ -11,7 +11,7 @@ use portico_query::{LogChanges, QueryError, Snapshot};
 use serde::Serialize;
 
 use super::{Eth, FilterArgument, RpcLog, convert};
-use crate::{error::MethodError, workers::Cost};
+use crate::{error::MethodError, workers::Class};
 pub use registry::FilterId;
 pub(super) use registry::{FilterKind, Filters, PolledFilter};
 
@@ -105,7 +105,7 @@ impl EthFilterApiServer for Eth {
                 changes => Ok((Ok(changes?), head)),
             }
         };
-        let (changes, seen) = self.workers.read(Cost::Heavy, answer).await?;
+        let (changes, seen) = self.workers.read(Class::Range, answer).await?;
         filter.seen = seen;
         Ok(changes.map_err(MethodError::from)?)
     }
@@ -117,7 +117,7 @@ impl EthFilterApiServer for Eth {
         let answer = move |snapshot: &Snapshot<'_>| {
             Ok(snapshot.logs(&filter)?.into_iter().map(convert::log).collect())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Range, answer).await
     }
 
     fn uninstall_filter(&self, id: FilterId) -> RpcResult<bool> {

@@ -12,7 +12,7 @@ use jsonrpsee::{
 use portico_query::{CallOverrides, Snapshot};
 
 use super::Eth;
-use crate::workers::Cost;
+use crate::workers::Class;
 
 /// Gas and fees. Prices are in wei.
 #[rpc(server, namespace = "eth")]
@@ -76,7 +76,7 @@ impl EthGasApiServer for Eth {
             let block_number = snapshot.require(block.unwrap_or_default())?;
             Ok(U64::from(snapshot.estimate_gas(request, block_number, overrides)?))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Call, answer).await
     }
 
     async fn create_access_list(
@@ -89,7 +89,7 @@ impl EthGasApiServer for Eth {
         let answer = move |snapshot: &Snapshot<'_>| {
             snapshot.access_list(request, snapshot.require(block.unwrap_or_default())?, overrides)
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Call, answer).await
     }
 
     async fn gas_price(&self) -> RpcResult<U256> {
@@ -117,6 +117,6 @@ impl EthGasApiServer for Eth {
         let answer = move |snapshot: &Snapshot<'_>| {
             snapshot.fee_history(count.to(), newest, &percentiles.unwrap_or_default())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Range, answer).await
     }
 }

@@ -12,7 +12,7 @@ use portico_query::{Snapshot, Transaction, TransactionAt, encode_unsigned};
 use serde::Serialize;
 
 use super::Eth;
-use crate::workers::Cost;
+use crate::workers::Class;
 
 /// Headers alone, raw transactions, block access lists.
 #[rpc(server, namespace = "eth")]
@@ -114,6 +114,6 @@ impl EthRawApiServer for Eth {
             let tx = snapshot.fill_transaction(request)?;
             Ok(FilledTransaction { raw: encode_unsigned(&tx).into(), tx })
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Range, answer).await
     }
 }

@@ -13,7 +13,7 @@ use super::{
     convert::{self, TransactionDetail},
     filters::Filters,
 };
-use crate::{Workers, workers::Cost};
+use crate::{Workers, workers::Class};
 
 /// The methods' implementation.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Eth {
         &self,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.workers.read(Cost::Light, answer).await
+        self.workers.read(Class::Light, answer).await
     }
 
     /// Answers about a block, or `None` when there is no such block.
@@ -129,7 +129,7 @@ impl EthApiServer for Eth {
             let receipts = snapshot.block_receipts(block_number)?;
             Ok(Some(receipts.into_iter().map(convert::receipt).collect()))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Range, answer).await
     }
 
     async fn get_block_transaction_count_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Option<U64>> {
@@ -229,13 +229,13 @@ impl EthApiServer for Eth {
         let answer = move |snapshot: &Snapshot<'_>| {
             snapshot.call(request, snapshot.require(block.unwrap_or_default())?, overrides)
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Call, answer).await
     }
 
     async fn get_logs(&self, filter: FilterArgument) -> RpcResult<Vec<RpcLog>> {
         let answer = move |snapshot: &Snapshot<'_>| {
             Ok(snapshot.logs(&filter.0)?.into_iter().map(convert::log).collect())
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Range, answer).await
     }
 }

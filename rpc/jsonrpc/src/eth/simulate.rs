@@ -19,7 +19,7 @@ use super::{
     convert::{self, TransactionDetail},
     server::detail,
 };
-use crate::{error::MethodError, workers::Cost};
+use crate::{error::MethodError, workers::Class};
 
 /// Simulated blocks.
 #[rpc(server, namespace = "eth")]
@@ -140,7 +140,7 @@ impl EthSimulateApiServer for Eth {
                 blocks.into_iter().map(|block| rpc_block(block, transactions)).collect::<Vec<_>>()
             }))
         };
-        let simulated = self.workers.read(Cost::Heavy, answer).await?;
+        let simulated = self.workers.read(Class::Call, answer).await?;
         Ok(simulated.map_err(MethodError::Simulation)?)
     }
 }

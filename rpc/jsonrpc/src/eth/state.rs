@@ -12,7 +12,7 @@ use portico_query::{AccountProof, Snapshot};
 use serde::{Serialize, Serializer};
 
 use super::{Eth, SlotArgument};
-use crate::{error::MethodError, workers::Cost};
+use crate::{error::MethodError, workers::Class};
 
 /// Slots in one request.
 const SLOTS_MAX: usize = 1024;
@@ -139,7 +139,7 @@ impl EthStateApiServer for Eth {
             let keys: Vec<B256> = slots.iter().map(|slot| slot.slot).collect();
             Ok(rpc_proof(address, slots, snapshot.proof(&address, &keys, block_number)?))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Proof, answer).await
     }
 
     async fn get_account(&self, address: Address, block: Option<BlockId>) -> RpcResult<Option<RpcAccount>> {
@@ -154,6 +154,6 @@ impl EthStateApiServer for Eth {
                 storage_root: proof.storage_hash,
             }))
         };
-        self.workers.read(Cost::Heavy, answer).await
+        self.workers.read(Class::Proof, answer).await
     }
 }

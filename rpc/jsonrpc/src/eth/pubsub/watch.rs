@@ -12,7 +12,7 @@ use tokio::sync::{
 };
 
 use super::super::{RpcLog, RpcReceipt, Syncing, convert};
-use crate::{Workers, workers::Cost};
+use crate::{Workers, workers::Class};
 
 /// News that a subscription may be behind.
 pub(super) const NEWS_WAITING: usize = 64;
@@ -118,7 +118,7 @@ impl ChainWatch {
         let is_first = known.is_empty();
         let (kept, added, status) = self
             .workers
-            .read(Cost::Light, move |snapshot| {
+            .read(Class::Light, move |snapshot| {
                 let (kept, added) = changes(snapshot, &known)?;
                 Ok((kept, added, snapshot.sync_status()?))
             })
