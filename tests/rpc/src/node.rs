@@ -29,7 +29,24 @@ impl RpcNode {
 
     /// [`RpcNode::import`] with bounds on calls.
     pub fn import_with(genesis: &Path, chain: &Path, settings: QuerySettings) -> Result<Self> {
-        let node = import_chain(genesis, &[chain.to_owned()])?;
+        Self::new(import_chain(genesis, &[chain.to_owned()])?, settings)
+    }
+
+    /// [`RpcNode::import`] up to block `to`.
+    pub fn import_to(genesis: &Path, chain: &Path, to: u64) -> Result<Self> {
+        let node = TestNode::new(&genesis.to_string_lossy())?;
+        node.import(&[chain.to_owned()], Some(to))?;
+        Self::new(node, QuerySettings::default())
+    }
+
+    /// A node at genesis.
+    pub fn at_genesis(genesis: &Path) -> Result<Self> {
+        let node = TestNode::new(&genesis.to_string_lossy())?;
+        node.import(&[], None)?;
+        Self::new(node, QuerySettings::default())
+    }
+
+    fn new(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let query = Query::new(node.database.clone(), node.spec.clone(), settings);
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
         let methods = methods(&query, &info, &WorkerSettings::default(), &Namespace::ALL)?;
