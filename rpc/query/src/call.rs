@@ -104,6 +104,10 @@ impl<'q> Snapshot<'q> {
         request: CallRequest,
         environment: &mut EvmEnv,
     ) -> Result<TxEnv, QueryError> {
+        let needs_recipient = request.blob_versioned_hashes.is_some() || request.authorization_list.is_some();
+        if needs_recipient && !request.to.is_some_and(|to| to.is_call()) {
+            return Err(QueryError::NoRecipient);
+        }
         let request = self.bounded(request).try_into_tx_env(environment)?;
         settle_fees(environment, &request);
         Ok(request)

@@ -9,6 +9,7 @@ use jsonrpsee::RpcModule;
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, WorkerSettings, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
+use portico_stages::{StageContext, StopSignal, initialize};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::Value;
 
@@ -42,7 +43,14 @@ impl RpcNode {
     /// A node at genesis.
     pub fn at_genesis(genesis: &Path) -> Result<Self> {
         let node = TestNode::new(&genesis.to_string_lossy())?;
-        node.import(&[], None)?;
+        let context = StageContext {
+            spec: &node.spec,
+            settings: &node.settings,
+            stop: &StopSignal::default(),
+            progress: &(),
+            scratch: node.data_dir().scratch()?,
+        };
+        initialize(&node.database, &context, "test")?;
         Self::new(node, QuerySettings::default())
     }
 
