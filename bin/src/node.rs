@@ -78,7 +78,16 @@ pub struct NodeArgs {
     /// Gas that one eth_call executes at most
     #[arg(long = "rpc.gascap", env = "PORTICO_RPC_GASCAP", default_value_t = 50_000_000, value_name = "GAS")]
     gas_cap: u64,
-    /// Seconds that one read works at most; a running eth_call is bounded by --rpc.gascap only
+    /// Blocks back from the head whose state eth_getProof proves and on which eth_simulateV1 builds; the work grows with
+    /// what changed since
+    #[arg(
+        long = "rpc.proof-blocks",
+        env = "PORTICO_RPC_PROOF_BLOCKS",
+        default_value_t = 10_000,
+        value_name = "BLOCKS"
+    )]
+    proof_blocks: u64,
+    /// Seconds that one read or call works at most
     #[arg(
         long = "rpc.evmtimeout",
         env = "PORTICO_RPC_EVMTIMEOUT",
@@ -115,6 +124,7 @@ fn query_settings(args: &NodeArgs) -> QuerySettings {
         log_results_max: args.logs_max,
         call_gas_max: args.gas_cap,
         call_time_max: Duration::from_secs(args.call_seconds),
+        proof_blocks_max: args.proof_blocks,
         ..QuerySettings::default()
     }
 }
