@@ -1,6 +1,9 @@
 //! Proofs as clients check them, against the state roots of every block's header.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
@@ -86,6 +89,7 @@ fn verify(state_root: B256, account: Address, proof: &Value) {
 async fn prove_everywhere(node: &RpcNode, head: u64, step: usize, slots: impl Fn(&Address) -> Vec<B256>) {
     let accounts = accounts(node, head).await;
     assert!(accounts.len() > 20, "the chain touches {} accounts", accounts.len());
+    let mut set = 0;
     for number in (0..=head).rev() {
         let block = result(node, "eth_getBlockByNumber", json!([hex(number), false])).await;
         // Every account somewhere, no block without some.
@@ -97,8 +101,11 @@ async fn prove_everywhere(node: &RpcNode, head: u64, step: usize, slots: impl Fn
             let proven = &proof["storageProof"][0];
             let slot = result(node, "eth_getStorageAt", json!([account, proven["key"], hex(number)])).await;
             assert_eq!(parse::<U256>(&proven["value"]), parse::<U256>(&slot));
+            let proven = proof["storageProof"].as_array().unwrap();
+            set += proven.iter().filter(|slot| slot["value"] != "0x0").count();
         }
     }
+    assert!(set > 20, "{set} slots were there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,12 +126,28 @@ async fn proofs_at_every_block_of_a_generated_chain_lead_to_the_header() {
     let stop = StopSignal::default();
     let chain = portico::generate_chain(&config, GENERATED, folder.path(), &stop, &mut |_| {}).unwrap();
     let node = RpcNode::import(&chain.genesis, &chain.chain).unwrap();
-    // Balances of tokens lie at the hash of holder and slot; whoever is asked is a holder in some token's eyes.
-    let slots = |account: &Address| {
-        let of = |slot: u64| keccak256([account.into_word().0, B256::from(U256::from(slot)).0].concat());
-        vec![of(0), of(1), B256::ZERO, B256::with_last_byte(2)]
+    let holdings = holdings(&node).await;
+    assert!(holdings.len() > 3, "{} contracts log", holdings.len());
+    let slots = |account: &Address| match holdings.get(account) {
+        Some(slots) => slots.iter().copied().take(200).chain([B256::ZERO]).collect(),
+        None => vec![B256::ZERO],
     };
-    prove_everywhere(&node, GENERATED, 5, slots).await;
+    prove_everywhere(&node, GENERATED, 2, slots).await;
+}
+
+/// Where contracts that log transfers may keep balances: mappings of the first slots by those who received.
+async fn holdings(node: &RpcNode) -> BTreeMap<Address, BTreeSet<B256>> {
+    let logs = result(node, "eth_getLogs", json!([{ "fromBlock": "0x1" }])).await;
+    let mut holdings = BTreeMap::<_, BTreeSet<_>>::new();
+    for log in logs.as_array().unwrap() {
+        let holders = log["topics"].as_array().unwrap().iter().skip(1);
+        let slots = holders.flat_map(|holder| {
+            let holder: B256 = parse(holder);
+            (0..4).map(move |slot| keccak256([holder.0, B256::with_last_byte(slot).0].concat()))
+        });
+        holdings.entry(parse(&log["address"])).or_default().extend(slots.take(40));
+    }
+    holdings
 }
 
 #[tokio::test(flavor = "multi_thread")]
