@@ -11,6 +11,7 @@ use std::{
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
+    context::{ContextError, ContextTr},
     handler::FrameResult,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
@@ -68,7 +69,7 @@ impl<I> Bounded<I> {
     }
 }
 
-impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
+impl<CTX: ContextTr, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for Bounded<I> {
     fn initialize_interp(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.inner.initialize_interp(interpreter, context);
     }
@@ -79,6 +80,8 @@ impl<CTX, I: Inspector<CTX, EthInterpreter>> Inspector<CTX, EthInterpreter> for 
             self.steps = 0;
             if self.stopped || self.budget.is_spent() {
                 self.stopped = true;
+                // The interpreter makes an error of a fatal halt only if it finds one here; without, it panics.
+                *context.error() = Err(ContextError::Custom("stopped".to_owned()));
                 interpreter.halt_fatal();
                 return;
             }

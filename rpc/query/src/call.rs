@@ -10,8 +10,8 @@ use alloy_evm::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::BlockOverrides;
 use portico_evm::{
-    Beneficiary, BlockRules, CallError, CallOutcome, CallState, EvmEnv, Overlay, PrecompileChanges,
-    ReadError, TxEnv, block_environment, call,
+    Beneficiary, BlockRules, CallOutcome, CallState, EvmEnv, Overlay, PrecompileChanges, ReadError, TxEnv,
+    block_environment, call,
 };
 use revm::{
     Database, DatabaseCommit,
@@ -69,15 +69,7 @@ impl<'q> Snapshot<'q> {
         environment: EvmEnv,
         request: TxEnv,
     ) -> Result<ResultAndState<HaltReason>, QueryError> {
-        call(database, environment, request).map_err(|error| self.unless_out_of_time(error))
-    }
-
-    /// A call that was stopped fails with a read error.
-    pub(crate) fn unless_out_of_time(&self, error: CallError) -> QueryError {
-        match (&error, self.check_deadline()) {
-            (CallError::Read(_), Err(timed_out)) => timed_out,
-            _ => error.into(),
-        }
+        Ok(call(database, environment, request)?)
     }
 
     /// State and block for calls, with what the caller wants changed.

@@ -149,7 +149,7 @@ pub enum QueryError {
     },
     /// The call cannot be run, or the state under it cannot be read.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
     /// The request's fields contradict each other.
     #[error(transparent)]
     Request(#[from] EthTxEnvError),
@@ -256,6 +256,18 @@ pub enum QueryError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<CallError> for QueryError {
+    /// A call that was stopped failed with what stopped it.
+    fn from(error: CallError) -> Self {
+        if let CallError::Read(read) = &error
+            && let Some(Self::TimedOut { limit }) = read.downcast_ref()
+        {
+            return Self::TimedOut { limit: *limit };
+        }
+        Self::Call(error)
+    }
 }
 
 /// In go-ethereum's words, by which clients know what happened.

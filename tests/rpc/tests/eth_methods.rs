@@ -15,6 +15,9 @@ const SENDER: &str = "0xc000000000000000000000000000000000000000";
 const CONTRACT: &str = "0xc100000000000000000000000000000000000000";
 /// Jumps to its own beginning for ever.
 const ENDLESS: &str = "0x5b600056";
+/// Goes a long way before it jumps to its own beginning.
+const LONG: &str =
+    concat!("0x5b", "600050600050600050600050600050600050600050600050600050600050600050", "600056");
 /// Calls itself with all gas, twice, and so on.
 const RECURSIVE: &str = "0x5f5f5f5f5f305af15f5f5f5f5f305af1";
 
@@ -56,7 +59,7 @@ async fn calls_that_do_not_end_are_stopped() {
         ..QuerySettings::default()
     };
     let Some(node) = node_with(settings) else { return };
-    for code in [ENDLESS, RECURSIVE] {
+    for code in [ENDLESS, LONG, RECURSIVE] {
         let request = json!({ "to": CONTRACT, "from": SENDER });
         let overrides = json!({ CONTRACT: { "code": code } });
         let blocks = json!([{ "blockOverrides": { "gasLimit": "0xffffffffffffff" }, "stateOverrides": overrides, "calls": [request] }]);
@@ -66,6 +69,10 @@ async fn calls_that_do_not_end_are_stopped() {
             ("eth_createAccessList", json!([request, "latest", overrides])),
             ("eth_callMany", json!([[{ "transactions": [request] }], null, overrides])),
             ("eth_simulateV1", json!([{ "blockStateCalls": blocks }])),
+            (
+                "debug_traceCall",
+                json!([request, "latest", { "tracer": "callTracer", "stateOverrides": overrides }]),
+            ),
         ] {
             // Osaka's cap ends an estimate first.
             let started = Instant::now();

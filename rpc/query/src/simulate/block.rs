@@ -136,7 +136,7 @@ impl<'s, 'q> Chain<'s, 'q> {
         let mut executed = Executed::default();
         for request in calls {
             snapshot.check_deadline()?;
-            let call = Call { snapshot, header, rules, validation: *validation };
+            let call = Call { header, rules, validation: *validation };
             call.execute(request, &mut evm, gas_pool, &mut executed)?;
             if rules.fork() < Fork::Byzantium {
                 executed.state_roots.push(roots.advance(evm.db_mut().overlay_mut())?);

@@ -17,7 +17,7 @@ use super::{
     transaction::{self, Defaults},
 };
 use crate::{
-    CallRequest, QueryError, Snapshot,
+    CallRequest, QueryError,
     call::{CallDatabase, output_of},
 };
 
@@ -54,14 +54,13 @@ pub(super) struct ExecutedCall {
 }
 
 /// What calls of one block have in common.
-pub(super) struct Call<'c, 'q> {
-    pub snapshot: &'c Snapshot<'q>,
+pub(super) struct Call<'c> {
     pub header: &'c Header,
     pub rules: BlockRules<'c>,
     pub validation: bool,
 }
 
-impl Call<'_, '_> {
+impl Call<'_> {
     /// Runs the next call of the block and applies its changes.
     pub fn execute(
         &self,
@@ -132,7 +131,7 @@ impl Call<'_, '_> {
         }
         let executed = evm.transact_raw(environment);
         evm.ctx_mut().block.blob_excess_gas_and_price = blobs;
-        let executed = executed.map_err(|error| self.snapshot.unless_out_of_time(error.into()))?;
+        let executed = executed.map_err(CallError::from)?;
         evm.db_mut().commit(executed.state);
         Ok(executed.result)
     }
