@@ -39,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portico-db",
             "portico-chain",
             "portico-state",
+            "portico-trie",
             "portico-chainspec",
             "portico-consensus",
             "portico-evm",
