@@ -71,6 +71,8 @@ const INVALID_INPUT: i32 = -32000;
 const NOT_FOUND: i32 = -32001;
 /// EIP-1474: it may exist later.
 const UNAVAILABLE: i32 = -32002;
+/// EIP-1474: the method is known, and this node does not support what the arguments ask of it.
+const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: too much work for one call.
 const LIMIT: i32 = -32005;
 /// Execution API: more than a client may ask for at once.
@@ -177,6 +179,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::TimeOrder { .. } => TIME_ORDER,
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
         QueryError::BlockGas { .. } => BLOCK_GAS,
+        QueryError::ForkNotSimulated { .. } => UNSUPPORTED,
         QueryError::NoRecipient | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
         QueryError::NoAccessList { .. } => NOT_FOUND,
         QueryError::Pruned { .. } => PRUNED,

@@ -6,6 +6,7 @@ use alloy_eips::BlockId;
 use alloy_evm::rpc::EthTxEnvError;
 use alloy_primitives::{Address, B256, Bytes};
 use portico_chain::ChainError;
+use portico_chainspec::Fork;
 use portico_db::DbError;
 use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
@@ -204,6 +205,14 @@ pub enum QueryError {
     TooManySimulated {
         /// How many may be.
         limit: u64,
+    },
+    /// Blocks of this fork cannot be simulated yet.
+    #[error("block {block_number} is of {fork}, whose blocks cannot be simulated yet")]
+    ForkNotSimulated {
+        /// The fork.
+        fork: Fork,
+        /// The simulated block.
+        block_number: u64,
     },
     /// A call asks for more gas than its simulated block has left.
     #[error("block gas limit reached: {used} >= {limit}")]

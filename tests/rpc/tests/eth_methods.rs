@@ -336,3 +336,26 @@ async fn unsigned_legacy_transactions_have_no_signature() {
         assert_eq!(transaction[field], "0x0", "{field}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_amsterdam_are_not_simulated_wrongly() {
+    let Some(folder) = fixture(CHAIN) else { return };
+    let genesis = std::fs::read_to_string(folder.join("genesis.json")).unwrap();
+    let mut genesis: Value = serde_json::from_str(&genesis).unwrap();
+    genesis["config"]["amsterdamTime"] = 1000.into();
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("genesis.json");
+    std::fs::write(&path, genesis.to_string()).unwrap();
+    let node = RpcNode::import(&path, &folder.join("chain.rlp")).unwrap();
+    let at =
+        |time: u64| json!([{ "blockStateCalls": [{ "blockOverrides": { "time": format!("{time:#x}") } }] }]);
+    assert_eq!(result(&node, "eth_simulateV1", at(999)).await[0]["timestamp"], "0x3e7");
+    let (code, message) = error(&node, "eth_simulateV1", at(1000)).await;
+    assert_eq!(
+        (code, message.as_str()),
+        (-32004, "block 55 is of Amsterdam, whose blocks cannot be simulated yet")
+    );
+    let next = result(&node, "eth_config", json!([])).await["next"].clone();
+    assert_eq!(next["activationTime"], 1000);
+    assert!(next["systemContracts"].get("BUILDER_DEPOSIT_CONTRACT_ADDRESS").is_some(), "{next}");
+}

@@ -50,6 +50,10 @@ impl<'s, 'q> Chain<'s, 'q> {
         let spec = self.snapshot.spec();
         let context = spec.block_context(planned.number, planned.timestamp, self.total_difficulty);
         let rules = BlockRules::new(spec, context);
+        if rules.fork() >= Fork::Amsterdam {
+            // Its header commits to a block access list and to gas in two dimensions.
+            return Err(QueryError::ForkNotSimulated { fork: rules.fork(), block_number: planned.number });
+        }
         let mut header = self.header(&planned, rules);
         let Planned { request, .. } = planned;
         let environment = self.environment(rules, &header, &request);

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use alloy_consensus::Header;
 use alloy_evm::Evm;
 use alloy_primitives::{Address, B256, Bytes};
-use portico_chainspec::Fork;
 use portico_evm::{BlockRules, CallError, CallEvm, Receipt, Transaction};
 use revm::{
     DatabaseCommit,
@@ -91,12 +90,7 @@ impl Call<'_> {
         executed.gas_used = executed.gas_used.saturating_add(gas_used);
         let blob_gas = alloy_consensus::Transaction::blob_gas_used(&transaction).unwrap_or_default();
         executed.blob_gas_used = executed.blob_gas_used.saturating_add(blob_gas);
-        let mut logs = evm.inspector_mut().take();
-        if self.rules.fork() >= Fork::Amsterdam && result.is_success() {
-            // Transfers are logs of the protocol (EIP-7708), which no instruction makes.
-            let first = executed.calls.iter().map(|call| call.logs.len() as u64).sum::<u64>();
-            logs = (first..).zip(result.logs().to_vec()).collect();
-        }
+        let logs = evm.inspector_mut().take();
         executed.push(transaction, sender, result, logs);
         Ok(())
     }
