@@ -64,6 +64,9 @@ enum Kind {
 
 struct Absurd(StdRng);
 
+/// A field's name, and what makes values for it.
+type Field<'a> = (&'a str, fn(&mut Absurd) -> Value);
+
 impl Absurd {
     fn pick<T: Clone>(&mut self, values: &[T]) -> T {
         values.choose(&mut self.0).expect("there are some").clone()
@@ -174,7 +177,7 @@ impl Absurd {
         .into()
     }
 
-    fn fields(&mut self, fields: &[(&str, fn(&mut Self) -> Value)], odds: u32) -> Value {
+    fn fields(&mut self, fields: &[Field<'_>], odds: u32) -> Value {
         let mut object = serde_json::Map::new();
         for (name, value) in fields {
             if self.0.random_ratio(1, odds) {

@@ -18,8 +18,7 @@ const NOT_FOUND_CODE: &str = "-32001 for a block that is not there (EIP-1474)";
 const TOTAL_DIFFICULTY: &str = "totalDifficulty left the specification";
 const BAD_NUMBER: &str = "a block number that is none is refused, not answered with null";
 const RANDOM_IDS: &str = "ids of filters are random, as in go-ethereum";
-const KEYS: &str =
-    "keys of 32 bytes are given back as they came, as the execution API's own conversations have it";
+const KEYS: &str = "keys of 32 bytes are given back as they came, as in go-ethereum";
 const EXTRA: &str = "parameters that a method does not have are ignored";
 const NETWORK_ID: &str = "the network id of Besu's test is not in its genesis file";
 const FORK_ID: &str = "the recorded fork id leaves out all forks of the genesis file (EIP-6122)";
