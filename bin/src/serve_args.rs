@@ -114,6 +114,15 @@ pub(crate) struct ServeArgs {
     /// Gas that one eth_call executes at most
     #[arg(long = "rpc.gascap", env = "PORTICO_RPC_GASCAP", default_value_t = 50_000_000, value_name = "GAS")]
     gas_cap: u64,
+    /// Blocks back from the head whose state eth_getProof proves and on which eth_simulateV1 builds; the work grows with
+    /// what changed since
+    #[arg(
+        long = "rpc.proof-blocks",
+        env = "PORTICO_RPC_PROOF_BLOCKS",
+        default_value_t = 10_000,
+        value_name = "BLOCKS"
+    )]
+    proof_blocks: u64,
     /// Seconds that one eth_call works at most; short for --rpc.limit call.time=SECONDS
     #[arg(long = "rpc.evmtimeout", env = "PORTICO_RPC_EVMTIMEOUT", value_name = "SECONDS")]
     call_seconds: Option<u64>,
@@ -144,6 +153,7 @@ impl ServeArgs {
         QuerySettings {
             log_results_max: self.logs_max,
             call_gas_max: self.gas_cap,
+            proof_blocks_max: self.proof_blocks,
             ..QuerySettings::default()
         }
     }

@@ -66,7 +66,8 @@ fn the_hint_runs_the_failed_case_alone() {
     let output = portico(&["evm", "blocktest", &path]);
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let hint = text.lines().find_map(|line| line.trim().strip_prefix("rerun")).expect("a hint").trim();
-    let command = format!("{} evm blocktest --json {hint}", env!("CARGO_BIN_EXE_portico"));
+    let arguments = hint.strip_prefix("portico ").expect("a whole command");
+    let command = format!("{} {arguments} --json", env!("CARGO_BIN_EXE_portico"));
     let again = Command::new("sh").arg("-c").arg(command).output().expect("a shell");
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     let report: Value = serde_json::from_slice(&again.stdout).expect("JSON");

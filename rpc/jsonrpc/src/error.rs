@@ -213,6 +213,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::TimeOrder { .. } => TIME_ORDER,
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
         QueryError::BlockGas { .. } => BLOCK_GAS,
+        QueryError::ForkNotSimulated { .. } => UNSUPPORTED,
         QueryError::NoRecipient | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
         QueryError::NoAccessList { .. } => NOT_FOUND,
         QueryError::Pruned { .. } => PRUNED,

@@ -30,8 +30,7 @@ impl Snapshot<'_> {
             let request = CallRequest { access_list: Some(access_list.clone()), ..request.clone() };
             let request = self.prepare_call(request, &mut environment)?;
             let mut inspector = AccessListInspector::new(access_list.clone());
-            let result = inspect_call(&mut database, environment, request, &mut inspector);
-            let result = result.map_err(|error| self.unless_out_of_time(error))?.result;
+            let result = inspect_call(&mut database, environment, request, &mut inspector)?.result;
             let found = inspector.into_access_list();
             if found == access_list {
                 return Ok(answer(access_list, result));

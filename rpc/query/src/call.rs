@@ -10,8 +10,8 @@ use alloy_evm::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::BlockOverrides;
 use portico_evm::{
-    Beneficiary, BlockRules, CallError, CallOutcome, CallState, EvmEnv, Overlay, PrecompileChanges,
-    ReadError, TxEnv, block_environment, call,
+    Beneficiary, BlockRules, CallOutcome, CallState, EvmEnv, Overlay, PrecompileChanges, ReadError, TxEnv,
+    block_environment, call,
 };
 use revm::{
     Database, DatabaseCommit,
@@ -69,15 +69,7 @@ impl<'q> Snapshot<'q> {
         environment: EvmEnv,
         request: TxEnv,
     ) -> Result<ResultAndState<HaltReason>, QueryError> {
-        call(database, environment, request).map_err(|error| self.unless_out_of_time(error))
-    }
-
-    /// A call that was stopped fails with a read error.
-    pub(crate) fn unless_out_of_time(&self, error: CallError) -> QueryError {
-        match (&error, self.check_deadline()) {
-            (CallError::Read(_), Err(timed_out)) => timed_out,
-            _ => error.into(),
-        }
+        Ok(call(database, environment, request)?)
     }
 
     /// State and block for calls, with what the caller wants changed.
@@ -104,6 +96,10 @@ impl<'q> Snapshot<'q> {
         request: CallRequest,
         environment: &mut EvmEnv,
     ) -> Result<TxEnv, QueryError> {
+        let needs_recipient = request.blob_versioned_hashes.is_some() || request.authorization_list.is_some();
+        if needs_recipient && !request.to.is_some_and(|to| to.is_call()) {
+            return Err(QueryError::NoRecipient);
+        }
         let request = self.bounded(request).try_into_tx_env(environment)?;
         settle_fees(environment, &request);
         Ok(request)

@@ -6,6 +6,7 @@ use alloy_eips::BlockId;
 use alloy_evm::rpc::EthTxEnvError;
 use alloy_primitives::{Address, B256, Bytes};
 use portico_chain::ChainError;
+use portico_chainspec::Fork;
 use portico_db::DbError;
 use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
@@ -161,7 +162,7 @@ pub enum QueryError {
     },
     /// The call cannot be run, or the state under it cannot be read.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
     /// The request's fields contradict each other.
     #[error(transparent)]
     Request(#[from] EthTxEnvError),
@@ -216,6 +217,14 @@ pub enum QueryError {
     TooManySimulated {
         /// How many may be.
         limit: u64,
+    },
+    /// Blocks of this fork cannot be simulated yet.
+    #[error("block {block_number} is of {fork}, whose blocks cannot be simulated yet")]
+    ForkNotSimulated {
+        /// The fork.
+        fork: Fork,
+        /// The simulated block.
+        block_number: u64,
     },
     /// A call asks for more gas than its simulated block has left.
     #[error("block gas limit reached: {used} >= {limit}")]
@@ -287,6 +296,18 @@ pub enum QueryError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<CallError> for QueryError {
+    /// A call that was stopped failed with what stopped it.
+    fn from(error: CallError) -> Self {
+        let CallError::Read(read) = &error else { return Self::Call(error) };
+        match read.downcast_ref() {
+            Some(Self::TimedOut { limit }) => Self::TimedOut { limit: *limit },
+            Some(Self::Cancelled) => Self::Cancelled,
+            _ => Self::Call(error),
+        }
+    }
 }
 
 /// In go-ethereum's words, by which clients know what happened.

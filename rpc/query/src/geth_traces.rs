@@ -248,7 +248,7 @@ impl Snapshot<'_> {
         if inspector.was_stopped() {
             return Err(self.stopped(inspector));
         }
-        let result = result.map_err(|error| self.unless_out_of_time(error))?;
+        let result = result?;
         let executed = Executed { block: &block, transaction: &transaction, result: &result, database };
         let trace = GethTracer::finish(inspector, TransactionContext::default(), executed)?;
         database.commit(result.state);

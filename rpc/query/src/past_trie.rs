@@ -10,7 +10,8 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::Duration,
 };
 
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -56,7 +57,15 @@ impl Leaf {
 
 /// The trie that was taken back last: hashes of the head and of the block, and what lies between.
 #[derive(Debug, Default)]
-pub(crate) struct PastTrieCache(Mutex<Option<(Versions, Arc<PastTrie>)>>);
+pub(crate) struct PastTrieCache {
+    last: Mutex<Option<(Versions, Arc<PastTrie>)>>,
+    /// Held while a trie is taken back: two at a time would take twice the memory, and calls for the same block twice
+    /// the time.
+    turn: Mutex<()>,
+}
+
+/// How long a call waits before it asks again whether it is its turn.
+const TURN_WAIT: Duration = Duration::from_millis(2);
 
 /// Which head, and which block before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +76,12 @@ struct Versions {
 
 impl PastTrieCache {
     fn get(&self, versions: Versions) -> Option<Arc<PastTrie>> {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         cached.as_ref().filter(|(known, _)| *known == versions).map(|(_, trie)| trie.clone())
     }
 
     fn put(&self, versions: Versions, trie: &Arc<PastTrie>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((versions, trie.clone()));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((versions, trie.clone()));
     }
 }
 
@@ -106,9 +115,24 @@ impl Snapshot<'_> {
         if let Some(trie) = cache.get(versions) {
             return Ok(trie);
         }
+        let _turn = self.await_turn(&cache.turn)?;
+        if let Some(trie) = cache.get(versions) {
+            return Ok(trie);
+        }
         let trie = Arc::new(self.take_back(block_number, executed)?);
         cache.put(versions, &trie);
         Ok(trie)
+    }
+
+    fn await_turn<'m>(&self, turn: &'m Mutex<()>) -> Result<MutexGuard<'m, ()>, QueryError> {
+        loop {
+            match turn.try_lock() {
+                Ok(guard) => return Ok(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TURN_WAIT),
+            }
+            self.check_deadline()?;
+        }
     }
 
     fn check_provable(&self, block_number: u64) -> Result<(), QueryError> {

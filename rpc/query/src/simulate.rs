@@ -10,6 +10,7 @@
 //! [`QuerySettings::proof_blocks_max`](crate::QuerySettings).
 
 mod block;
+mod calls;
 mod logs;
 mod plan;
 mod state_root;
@@ -20,7 +21,8 @@ use alloy_primitives::Bytes;
 use alloy_rpc_types_eth::{BlockOverrides, state::StateOverride};
 
 use crate::{CallRequest, FullBlock, LogAt, QueryError, Snapshot, call::CallDatabase};
-use block::{Chain, GasPool};
+use block::Chain;
+use calls::GasPool;
 use state_root::StateRoots;
 
 pub use plan::SIMULATED_BLOCKS_MAX;

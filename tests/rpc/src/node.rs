@@ -10,6 +10,7 @@ use portico_governor::{Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
+use portico_stages::{StageContext, StopSignal, initialize};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc::Receiver;
@@ -34,6 +35,27 @@ impl RpcNode {
         Self::serve(import_chain(genesis, &[chain.to_owned()])?, settings)
     }
 
+    /// [`RpcNode::import`] up to block `to`.
+    pub fn import_to(genesis: &Path, chain: &Path, to: u64) -> Result<Self> {
+        let node = TestNode::new(&genesis.to_string_lossy())?;
+        node.import(&[chain.to_owned()], Some(to))?;
+        Self::serve(node, QuerySettings::default())
+    }
+
+    /// A node at genesis.
+    pub fn at_genesis(genesis: &Path) -> Result<Self> {
+        let node = TestNode::new(&genesis.to_string_lossy())?;
+        let context = StageContext {
+            spec: &node.spec,
+            settings: &node.settings,
+            stop: &StopSignal::default(),
+            progress: &(),
+            scratch: node.data_dir().scratch()?,
+        };
+        initialize(&node.database, &context, "test")?;
+        Self::serve(node, QuerySettings::default())
+    }
+
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let query = Query::new(node.database.clone(), node.spec.clone(), settings);
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
@@ -41,13 +63,6 @@ impl RpcNode {
         let methods = methods(&governor, &info, &Namespace::ALL)?.module;
         let graphql = Service::new(governor, &GraphqlSettings::default());
         Ok(Self { query, methods, graphql, node })
-    }
-
-    /// [`RpcNode::import`] up to a block.
-    pub fn import_to(genesis: &Path, chain: &Path, to: u64) -> Result<Self> {
-        let node = TestNode::new(&genesis.to_string_lossy())?;
-        node.import(&[chain.to_owned()], Some(to))?;
-        Self::serve(node, QuerySettings::default())
     }
 
     /// What the methods answer from.

@@ -1,17 +1,24 @@
 //! Proofs as clients check them, against the state roots of every block's header.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
+use portico_generator::GeneratorConfig;
 use portico_query::QuerySettings;
+use portico_stages::StopSignal;
 use portico_test_support::fixture;
 use portico_tests_rpc::RpcNode;
 use serde_json::{Value, json};
 
 const CHAIN: &str = "execution-apis/chain-54-osaka-bpo";
 const HEAD: u64 = 54;
+/// Blocks of a generated chain.
+const GENERATED: u64 = 24;
 /// Slots that some contracts of the chain use, and one that none uses.
 const SLOTS: [u64; 4] = [0, 1, 0x42ff, 0xdead];
 
@@ -31,9 +38,9 @@ async fn result(node: &RpcNode, method: &str, params: Value) -> Value {
 }
 
 /// Accounts that the chain touches, and some that it does not.
-async fn accounts(node: &RpcNode) -> Vec<Address> {
+async fn accounts(node: &RpcNode, head: u64) -> Vec<Address> {
     let mut accounts = vec![Address::ZERO, Address::repeat_byte(0x77)];
-    for number in 0..=HEAD {
+    for number in 0..=head {
         let block = result(node, "eth_getBlockByNumber", json!([hex(number), true])).await;
         accounts.extend(address(&block["miner"]));
         for transaction in block["transactions"].as_array().unwrap() {
@@ -78,24 +85,69 @@ fn verify(state_root: B256, account: Address, proof: &Value) {
     }
 }
 
+/// Proves accounts at every block, the newest first, and compares with what other methods say.
+async fn prove_everywhere(node: &RpcNode, head: u64, step: usize, slots: impl Fn(&Address) -> Vec<B256>) {
+    let accounts = accounts(node, head).await;
+    assert!(accounts.len() > 20, "the chain touches {} accounts", accounts.len());
+    let mut set = 0;
+    for number in (0..=head).rev() {
+        let block = result(node, "eth_getBlockByNumber", json!([hex(number), false])).await;
+        // Every account somewhere, no block without some.
+        for account in accounts.iter().skip(number as usize % step).step_by(step) {
+            let proof = result(node, "eth_getProof", json!([account, slots(account), hex(number)])).await;
+            verify(parse(&block["stateRoot"]), *account, &proof);
+            let balance = result(node, "eth_getBalance", json!([account, hex(number)])).await;
+            assert_eq!(proof["balance"], balance, "{account} at {number}");
+            let proven = &proof["storageProof"][0];
+            let slot = result(node, "eth_getStorageAt", json!([account, proven["key"], hex(number)])).await;
+            assert_eq!(parse::<U256>(&proven["value"]), parse::<U256>(&slot));
+            let proven = proof["storageProof"].as_array().unwrap();
+            set += proven.iter().filter(|slot| slot["value"] != "0x0").count();
+        }
+    }
+    assert!(set > 20, "{set} slots were there");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn proofs_at_every_block_lead_to_the_header() {
     let Some(node) = node(QuerySettings::default()) else { return };
-    let accounts = accounts(&node).await;
-    assert!(accounts.len() > 20, "the chain touches {} accounts", accounts.len());
-    let slots: Vec<String> = SLOTS.iter().map(|slot| hex(*slot)).collect();
-    for number in (0..=HEAD).rev() {
-        let block = result(&node, "eth_getBlockByNumber", json!([hex(number), false])).await;
-        // Every account somewhere, some accounts everywhere.
-        for account in accounts.iter().skip(number as usize % 3).step_by(3) {
-            let proof = result(&node, "eth_getProof", json!([account, slots, hex(number)])).await;
-            verify(parse(&block["stateRoot"]), *account, &proof);
-            let balance = result(&node, "eth_getBalance", json!([account, hex(number)])).await;
-            assert_eq!(proof["balance"], balance, "{account} at {number}");
-            let slot = result(&node, "eth_getStorageAt", json!([account, "0x0", hex(number)])).await;
-            assert_eq!(parse::<U256>(&proof["storageProof"][0]["value"]), parse::<U256>(&slot));
-        }
+    prove_everywhere(&node, HEAD, 3, |_| SLOTS.map(|slot| B256::from(U256::from(slot))).to_vec()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proofs_at_every_block_of_a_generated_chain_lead_to_the_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = GeneratorConfig {
+        genesis_users: 100,
+        tokens: 6,
+        transactions_per_block: 40,
+        ..GeneratorConfig::default()
+    };
+    let stop = StopSignal::default();
+    let chain = portico::generate_chain(&config, GENERATED, folder.path(), &stop, &mut |_| {}).unwrap();
+    let node = RpcNode::import(&chain.genesis, &chain.chain).unwrap();
+    let holdings = holdings(&node).await;
+    assert!(holdings.len() > 3, "{} contracts log", holdings.len());
+    let slots = |account: &Address| match holdings.get(account) {
+        Some(slots) => slots.iter().copied().take(200).chain([B256::ZERO]).collect(),
+        None => vec![B256::ZERO],
+    };
+    prove_everywhere(&node, GENERATED, 2, slots).await;
+}
+
+/// Where contracts that log transfers may keep balances: mappings of the first slots by those who received.
+async fn holdings(node: &RpcNode) -> BTreeMap<Address, BTreeSet<B256>> {
+    let logs = result(node, "eth_getLogs", json!([{ "fromBlock": "0x1" }])).await;
+    let mut holdings = BTreeMap::<_, BTreeSet<_>>::new();
+    for log in logs.as_array().unwrap() {
+        let holders = log["topics"].as_array().unwrap().iter().skip(1);
+        let slots = holders.flat_map(|holder| {
+            let holder: B256 = parse(holder);
+            (0..4).map(move |slot| keccak256([holder.0, B256::with_last_byte(slot).0].concat()))
+        });
+        holdings.entry(parse(&log["address"])).or_default().extend(slots.take(40));
     }
+    holdings
 }
 
 #[tokio::test(flavor = "multi_thread")]

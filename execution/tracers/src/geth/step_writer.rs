@@ -14,6 +14,7 @@ use revm::{
     Inspector,
     bytecode::opcode::{self, OpCode},
     context::{ContextTr, result::ExecutionResult},
+    context_interface::ContextError,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
         interpreter_types::{InputsTr, Jumps, LoopControl, MemoryTr, ReturnData},
@@ -177,13 +178,13 @@ impl<'w> StepWriter<'w> {
         if let Some(fault) = &fault {
             write!(text, ",\"error\":{}", serde_json::Value::from(fault.as_str()))?;
         }
-        if let (Some((slot, written)), None) = (self.step.slot.take(), fault) {
-            let value = match written {
-                Some(written) => written,
-                None => interpreter.stack.peek(0).unwrap_or_default(),
-            };
+        if let Some((slot, written)) = self.step.slot.take() {
             let contract = self.storage.entry(interpreter.input.target_address()).or_default();
-            contract.insert(slot.into(), value.into());
+            // go-ethereum takes a write for done, also when it fails; what a failed read would have found is not known.
+            let read = || fault.is_none().then(|| interpreter.stack.peek(0).unwrap_or_default());
+            if let Some(value) = written.or_else(read) {
+                contract.insert(slot.into(), value.into());
+            }
             text.extend_from_slice(b",\"storage\":{");
             for (index, (slot, value)) in contract.iter().enumerate() {
                 if index > 0 {
@@ -222,9 +223,10 @@ fn write_bytes(out: &mut (impl Write + ?Sized), bytes: &[u8]) -> io::Result<()> 
 }
 
 impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
-    fn step(&mut self, interpreter: &mut Interpreter, _: &mut CTX) {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         if self.failure.is_some() {
-            // Nobody reads what would come.
+            // Nobody reads what would come. Without a reason the interpreter takes this for a mistake of its own.
+            *context.error() = Err(ContextError::Custom("the trace cannot be written".into()));
             interpreter.halt_fatal();
             return;
         }

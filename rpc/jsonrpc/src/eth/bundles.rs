@@ -2,7 +2,7 @@
 
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, hex};
-use alloy_rpc_types_eth::{Bundle, StateContext, TransactionIndex, state::StateOverride};
+use alloy_rpc_types_eth::{Bundle, StateContext, TransactionIndex};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
@@ -10,7 +10,7 @@ use jsonrpsee::{
 use portico_query::{CallBundle, ExecutedBundle, QueryError, Snapshot, StateWithin};
 use serde::Serialize;
 
-use super::Eth;
+use super::{Eth, StateOverrideArgument, overrides::overrides};
 use crate::{error::MethodError, workers::Class};
 
 /// Calls in one request.
@@ -25,7 +25,7 @@ pub trait EthBundleApi {
         &self,
         bundles: Vec<Bundle>,
         within: Option<StateContext>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         timeout_ms: Option<u64>,
     ) -> RpcResult<Vec<Vec<RpcCallOutcome>>>;
 
@@ -104,7 +104,7 @@ impl EthBundleApiServer for Eth {
         &self,
         bundles: Vec<Bundle>,
         within: Option<StateContext>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         _timeout_ms: Option<u64>,
     ) -> RpcResult<Vec<Vec<RpcCallOutcome>>> {
         let calls: usize = bundles.iter().map(|bundle| bundle.transactions.len()).sum();
@@ -127,7 +127,7 @@ impl EthBundleApiServer for Eth {
                     StateWithin::Amid { block_number, transactions: index as u64 }
                 }
             };
-            let results = snapshot.call_many(bundles, at, state_overrides)?.into_iter();
+            let results = snapshot.call_many(bundles, at, overrides(state_overrides))?.into_iter();
             Ok(results.map(|outputs| outputs.into_iter().map(Into::into).collect()).collect())
         };
         self.workers.read(Class::Call, answer).await

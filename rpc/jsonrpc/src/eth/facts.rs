@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::Eth;
 use crate::error::MethodError;
 
-/// Newest version of the `eth` protocol.
-const PROTOCOL_VERSION: u64 = 69;
+/// Newest version of the `eth` protocol that is spoken.
+const PROTOCOL_VERSION: u64 = 71;
 
 /// What the node is and can do.
 #[rpc(server, namespace = "eth")]

@@ -2,16 +2,14 @@
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{U64, U256};
-use alloy_rpc_types_eth::{
-    AccessListResult, BlockOverrides, FeeHistory, TransactionRequest, state::StateOverride,
-};
+use alloy_rpc_types_eth::{AccessListResult, BlockOverrides, FeeHistory, TransactionRequest};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
 };
 use portico_query::{CallOverrides, Snapshot};
 
-use super::Eth;
+use super::{Eth, StateOverrideArgument, overrides::overrides};
 use crate::workers::Class;
 
 /// Gas and fees. Prices are in wei.
@@ -23,7 +21,7 @@ pub trait EthGasApi {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<U64>;
 
@@ -33,7 +31,7 @@ pub trait EthGasApi {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
     ) -> RpcResult<AccessListResult>;
 
     /// A price for legacy transactions.
@@ -68,13 +66,13 @@ impl EthGasApiServer for Eth {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<U64> {
-        let overrides = CallOverrides { state: state_overrides, block: block_overrides };
+        let wanted = CallOverrides { state: overrides(state_overrides), block: block_overrides };
         let answer = move |snapshot: &Snapshot<'_>| {
             let block_number = snapshot.require(block.unwrap_or_default())?;
-            Ok(U64::from(snapshot.estimate_gas(request, block_number, overrides)?))
+            Ok(U64::from(snapshot.estimate_gas(request, block_number, wanted)?))
         };
         self.workers.read(Class::Call, answer).await
     }
@@ -83,11 +81,11 @@ impl EthGasApiServer for Eth {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
     ) -> RpcResult<AccessListResult> {
-        let overrides = CallOverrides { state: state_overrides, block: None };
+        let wanted = CallOverrides { state: overrides(state_overrides), block: None };
         let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.access_list(request, snapshot.require(block.unwrap_or_default())?, overrides)
+            snapshot.access_list(request, snapshot.require(block.unwrap_or_default())?, wanted)
         };
         self.workers.read(Class::Call, answer).await
     }

@@ -6,6 +6,7 @@ mod facts;
 mod filter;
 mod filters;
 mod gas;
+mod overrides;
 mod pubsub;
 mod raw;
 mod server;
@@ -16,7 +17,7 @@ mod sync;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest, state::StateOverride};
+use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest};
 use jsonrpsee::{
     RpcModule,
     core::{RegisterMethodError, RpcResult},
@@ -29,6 +30,7 @@ pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
 pub use filters::EthFilterApiServer;
 pub use gas::EthGasApiServer;
+pub use overrides::StateOverrideArgument;
 use pubsub::EthPubSub;
 pub use pubsub::EthPubSubApiServer;
 pub use raw::EthRawApiServer;
@@ -174,7 +176,7 @@ pub trait EthApi {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<Bytes>;
 

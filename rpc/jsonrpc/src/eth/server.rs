@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest, state::StateOverride};
+use alloy_rpc_types_eth::{BlockOverrides, Index, TransactionRequest};
 use jsonrpsee::core::{RpcResult, async_trait};
 use portico_query::{CallOverrides, QueryError, Snapshot};
 
 use super::{
-    EthApiServer, FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument, Syncing,
+    EthApiServer, FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument,
+    StateOverrideArgument, Syncing,
     convert::{self, TransactionDetail},
     filters::Filters,
+    overrides::overrides,
 };
 use crate::{Workers, workers::Class};
 
@@ -222,12 +224,12 @@ impl EthApiServer for Eth {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        state_overrides: Option<StateOverride>,
+        state_overrides: Option<StateOverrideArgument>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<Bytes> {
-        let overrides = CallOverrides { state: state_overrides, block: block_overrides };
+        let wanted = CallOverrides { state: overrides(state_overrides), block: block_overrides };
         let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.call(request, snapshot.require(block.unwrap_or_default())?, overrides)
+            snapshot.call(request, snapshot.require(block.unwrap_or_default())?, wanted)
         };
         self.workers.read(Class::Call, answer).await
     }

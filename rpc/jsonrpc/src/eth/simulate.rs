@@ -4,7 +4,6 @@ use alloy_eips::{BlockId, eip4895::Withdrawal};
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     simulate::{SimCallResult, SimulateError, SimulatedBlock as RpcSimulatedBlock},
-    state::StateOverride,
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait},
@@ -15,8 +14,9 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
 use super::{
-    Eth,
+    Eth, StateOverrideArgument,
     convert::{self, TransactionDetail},
+    overrides::overrides,
     server::detail,
 };
 use crate::{error::MethodError, workers::Class};
@@ -48,7 +48,7 @@ pub struct SimulationArgument {
 #[serde(rename_all = "camelCase", default)]
 struct BlockArgument {
     block_overrides: Option<OverridesArgument>,
-    state_overrides: Option<StateOverride>,
+    state_overrides: Option<StateOverrideArgument>,
     calls: Option<Vec<TransactionRequest>>,
 }
 
@@ -76,7 +76,7 @@ impl From<BlockArgument> for BlockRequest {
         Self {
             overrides: fields,
             withdrawals,
-            state: block.state_overrides,
+            state: overrides(block.state_overrides),
             calls: block.calls.unwrap_or_default(),
         }
     }

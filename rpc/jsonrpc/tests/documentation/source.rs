@@ -78,8 +78,7 @@ pub fn read(folder: &Path) -> Vec<Method> {
     let files = files(folder);
     let parsed: Vec<_> =
         files.iter().map(|path| syn::parse_file(&std::fs::read_to_string(path).unwrap()).unwrap()).collect();
-    // A trait and its implementation may be in different files of a namespace.
-    let bodies = bodies(parsed.iter().flat_map(|file| &file.items));
+    let bodies: Vec<_> = parsed.iter().map(|file| bodies(file.items.iter())).collect();
     for file in &parsed {
         for item in &file.items {
             match item {
@@ -131,7 +130,7 @@ fn bodies<'a>(items: impl Iterator<Item = &'a Item>) -> Bodies {
     bodies
 }
 
-fn of_trait(item: &syn::ItemTrait, bodies: &Bodies) -> Vec<Method> {
+fn of_trait(item: &syn::ItemTrait, bodies: &[Bodies]) -> Vec<Method> {
     let Some(namespace) = item.attrs.iter().find(|attribute| attribute.path().is_ident("rpc")) else {
         return Vec::new();
     };
@@ -140,7 +139,7 @@ fn of_trait(item: &syn::ItemTrait, bodies: &Bodies) -> Vec<Method> {
     item.items.iter().filter_map(|item| of_function(item, &namespace, &server, bodies)).collect()
 }
 
-fn of_function(item: &TraitItem, namespace: &str, server: &str, bodies: &Bodies) -> Option<Method> {
+fn of_function(item: &TraitItem, namespace: &str, server: &str, bodies: &[Bodies]) -> Option<Method> {
     let TraitItem::Fn(function) = item else { return None };
     let attribute = function
         .attrs
@@ -149,8 +148,11 @@ fn of_function(item: &TraitItem, namespace: &str, server: &str, bodies: &Bodies)
     let full = |name: String| format!("{namespace}_{name}");
     let name = full(named(attribute, "name")?);
     let ended_by = named(attribute, "unsubscribe").map(full);
-    let body = bodies.get(&format!("{server}::{}", function.sig.ident)).cloned().unwrap_or_default();
-    let body = with_called(&body, bodies);
+    // A trait and its implementation may be in different files of a namespace; helpers are where they are called, or
+    // beside the trait's type.
+    let key = format!("{server}::{}", function.sig.ident);
+    let own = bodies.iter().find(|file| file.contains_key(&key)).expect("every trait is implemented");
+    let body = with_called(&own[&key], own, bodies);
     let params = function.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Receiver(_) => None,
         FnArg::Typed(input) => Some(param(&input.pat.to_token_stream().to_string(), &input.ty)),
@@ -173,12 +175,13 @@ fn of_function(item: &TraitItem, namespace: &str, server: &str, bodies: &Bodies)
 }
 
 /// A body and those of the functions that it calls, so that a helper's class counts as the method's.
-fn with_called(body: &str, bodies: &Bodies) -> String {
+fn with_called(body: &str, own: &Bodies, others: &[Bodies]) -> String {
     let mut all = body.to_owned();
     let mut seen = BTreeSet::new();
     let mut waiting = vec![body.to_owned()];
     while let Some(body) = waiting.pop() {
-        for (name, called) in bodies {
+        // Of functions with the same name those of the same file come first; the others' are not seen then.
+        for (name, called) in own.iter().chain(others.iter().flatten()) {
             if !name.contains("::") && calls(&body, &format!("{name} ")) && seen.insert(name.clone()) {
                 all.push_str(called);
                 waiting.push(called.clone());

@@ -1,7 +1,5 @@
 //! One simulated block: its header, its calls, and what they leave.
 
-use std::cmp::Ordering;
-
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::{eip4895::Withdrawal, eip6110::DEPOSIT_REQUEST_TYPE, eip7685::Requests};
 use alloy_evm::{
@@ -10,7 +8,7 @@ use alloy_evm::{
     eth::eip6110::accumulate_deposits_from_receipts,
     overrides::OverrideBlockHashes,
 };
-use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
+use alloy_primitives::{Sealed, U256};
 use alloy_rlp::BufMut;
 use alloy_trie::root::ordered_trie_root_with_encoder;
 use portico_chain::BlockParts;
@@ -19,33 +17,19 @@ use portico_consensus::{
     Engine, block_rewards, next_base_fee, next_excess_blob_gas, receipts_root_and_bloom,
     receipts_root_with_states,
 };
-use portico_evm::{
-    BlockRules, CallError, CallEvm, EvmEnv, Inspect, PrecompileChanges, Receipt, Transaction,
-    block_environment, call_evm,
-};
-use revm::{
-    DatabaseCommit,
-    context::result::{ExecutionResult, InvalidTransaction},
-};
+use portico_evm::{BlockRules, CallError, EvmEnv, Inspect, PrecompileChanges, block_environment, call_evm};
 
 use super::{
     BlockRequest, SimulatedBlock, SimulatedCall,
-    logs::{CallLogs, Numbered},
+    calls::{Call, Executed, GasPool},
+    logs::CallLogs,
     plan::Planned,
     state_root::StateRoots,
-    transaction::{self, Defaults},
+    transaction,
 };
 use crate::{
-    BlockPosition, CallRequest, FullBlock, LogAt, QueryError, Snapshot,
-    call::{CallDatabase, output_of},
-    overrides,
+    BlockPosition, CallRequest, FullBlock, LogAt, QueryError, Snapshot, call::CallDatabase, overrides,
 };
-
-/// Gas that all calls of a simulation may use together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct GasPool {
-    pub left: u64,
-}
 
 /// The simulated blocks so far, and the state after them.
 pub(super) struct Chain<'s, 'q> {
@@ -60,37 +44,16 @@ pub(super) struct Chain<'s, 'q> {
     pub validation: bool,
 }
 
-type SimulationEvm<'e, 's, 'q> = CallEvm<&'e mut CallDatabase<'s, 'q>, CallLogs>;
-
-/// What the calls of a block came to.
-#[derive(Debug, Default)]
-struct Executed {
-    transactions: Vec<Transaction>,
-    senders: Vec<Address>,
-    receipts: Vec<Receipt>,
-    /// Before Byzantium.
-    state_roots: Vec<B256>,
-    calls: Vec<ExecutedCall>,
-    gas_used: u64,
-    blob_gas_used: u64,
-}
-
-/// A call, before its logs know their block.
-#[derive(Debug)]
-struct ExecutedCall {
-    output: Bytes,
-    logs: Vec<Numbered>,
-    gas_used: u64,
-    gas_used_max: u64,
-    error: Option<QueryError>,
-}
-
 impl<'s, 'q> Chain<'s, 'q> {
     /// Simulates the next block.
     pub fn simulate(&mut self, planned: Planned) -> Result<SimulatedBlock, QueryError> {
         let spec = self.snapshot.spec();
         let context = spec.block_context(planned.number, planned.timestamp, self.total_difficulty);
         let rules = BlockRules::new(spec, context);
+        if rules.fork() >= Fork::Amsterdam {
+            // Its header commits to a block access list and to gas in two dimensions.
+            return Err(QueryError::ForkNotSimulated { fork: rules.fork(), block_number: planned.number });
+        }
         let mut header = self.header(&planned, rules);
         let Planned { request, .. } = planned;
         let environment = self.environment(rules, &header, &request);
@@ -177,7 +140,7 @@ impl<'s, 'q> Chain<'s, 'q> {
         let mut executed = Executed::default();
         for request in calls {
             snapshot.check_deadline()?;
-            let call = Call { snapshot, header, rules, validation: *validation };
+            let call = Call { header, rules, validation: *validation };
             call.execute(request, &mut evm, gas_pool, &mut executed)?;
             if rules.fork() < Fork::Byzantium {
                 executed.state_roots.push(roots.advance(evm.db_mut().overlay_mut())?);
@@ -222,128 +185,6 @@ impl<'s, 'q> Chain<'s, 'q> {
             overlay.replace_account(address, account, None).map_err(CallError::from)?;
         }
         Ok(())
-    }
-}
-
-/// What calls of one block have in common.
-struct Call<'c, 'q> {
-    snapshot: &'c Snapshot<'q>,
-    header: &'c Header,
-    rules: BlockRules<'c>,
-    validation: bool,
-}
-
-impl Call<'_, '_> {
-    fn execute(
-        &self,
-        request: CallRequest,
-        evm: &mut SimulationEvm<'_, '_, '_>,
-        gas_pool: &mut GasPool,
-        executed: &mut Executed,
-    ) -> Result<(), QueryError> {
-        let sender = request.from.unwrap_or_default();
-        let known = evm.db_mut().overlay_mut().known_account(sender).map_err(CallError::from)?;
-        let nonce = known.unwrap_or_default().nonce;
-        let defaults = Defaults {
-            chain_id: self.rules.spec().chain_id(),
-            nonce: request.nonce.unwrap_or(nonce),
-            gas_limit: self.gas_limit(request.gas, executed.gas_used)?.min(gas_pool.left),
-            has_base_fee: self.header.base_fee_per_gas.is_some(),
-        };
-        let transaction = transaction::unsigned(request, defaults)?;
-        if self.validation {
-            check_nonce(defaults.nonce, nonce)?;
-        }
-        let result = self.transact(evm, &transaction, sender)?;
-        if nonce == u64::MAX {
-            self.wrap_nonce(evm, sender)?;
-        }
-        let gas_used = result.tx_gas_used();
-        gas_pool.left = gas_pool.left.saturating_sub(gas_used);
-        executed.gas_used = executed.gas_used.saturating_add(gas_used);
-        let blob_gas = alloy_consensus::Transaction::blob_gas_used(&transaction).unwrap_or_default();
-        executed.blob_gas_used = executed.blob_gas_used.saturating_add(blob_gas);
-        let mut logs = evm.inspector_mut().take();
-        if self.rules.fork() >= Fork::Amsterdam && result.is_success() {
-            // Transfers are logs of the protocol (EIP-7708), which no instruction makes.
-            let first = executed.calls.iter().map(|call| call.logs.len() as u64).sum::<u64>();
-            logs = (first..).zip(result.logs().to_vec()).collect();
-        }
-        executed.push(transaction, sender, result, logs);
-        Ok(())
-    }
-
-    /// What is left in the block unless a limit is asked for.
-    fn gas_limit(&self, wanted: Option<u64>, used: u64) -> Result<u64, QueryError> {
-        let limit = self.header.gas_limit;
-        let left = limit.saturating_sub(used);
-        let gas_limit = wanted.unwrap_or(left);
-        if gas_limit > left { Err(QueryError::BlockGas { used, limit }) } else { Ok(gas_limit) }
-    }
-
-    fn transact(
-        &self,
-        evm: &mut SimulationEvm<'_, '_, '_>,
-        transaction: &Transaction,
-        sender: Address,
-    ) -> Result<ExecutionResult, QueryError> {
-        let mut environment = portico_evm::transaction_environment(transaction, sender);
-        let is_free = environment.gas_price == 0 && environment.gas_priority_fee.unwrap_or_default() == 0;
-        let blobs = evm.block().blob_excess_gas_and_price;
-        let context = evm.ctx_mut();
-        context.cfg.disable_base_fee = is_free && !self.validation;
-        if !self.validation {
-            // The interpreter refuses the last nonce even where nonces are not looked at.
-            environment.nonce = environment.nonce.min(u64::MAX - 1);
-            if environment.max_fee_per_blob_gas == 0
-                && let Some(blob) = &mut context.block.blob_excess_gas_and_price
-            {
-                blob.blob_gasprice = 0;
-            }
-        }
-        let executed = evm.transact_raw(environment);
-        evm.ctx_mut().block.blob_excess_gas_and_price = blobs;
-        let executed = executed.map_err(|error| self.snapshot.unless_out_of_time(error.into()))?;
-        evm.db_mut().commit(executed.state);
-        Ok(executed.result)
-    }
-
-    /// After the last nonce comes the first; with validation no call gets here.
-    fn wrap_nonce(&self, evm: &mut SimulationEvm<'_, '_, '_>, sender: Address) -> Result<(), QueryError> {
-        let overlay = evm.db_mut().overlay_mut();
-        let mut account = overlay.known_account(sender).map_err(CallError::from)?.unwrap_or_default();
-        account.nonce = 0;
-        Ok(overlay.replace_account(sender, account, None).map_err(CallError::from)?)
-    }
-}
-
-impl Executed {
-    /// Adds a call; `shown` are its logs, perhaps with transfers.
-    fn push(
-        &mut self,
-        transaction: Transaction,
-        sender: Address,
-        result: ExecutionResult,
-        shown: Vec<Numbered>,
-    ) {
-        let success = result.is_success();
-        let logs = if success { result.logs().to_vec() } else { Vec::new() };
-        let gas_used = result.tx_gas_used();
-        let gas_used_max = result.gas().total_gas_spent().max(gas_used);
-        // What a revert returns is in its error.
-        let (output, error) = match output_of(result) {
-            Ok(output) => (output, None),
-            Err(error) => (Bytes::new(), Some(error)),
-        };
-        self.calls.push(ExecutedCall { output, logs: shown, gas_used, gas_used_max, error });
-        self.receipts.push(Receipt {
-            tx_type: transaction.tx_type(),
-            success,
-            cumulative_gas_used: self.gas_used,
-            logs,
-        });
-        self.transactions.push(transaction);
-        self.senders.push(sender);
     }
 }
 
@@ -408,17 +249,6 @@ fn finish(
         withdrawals,
     };
     SimulatedBlock { block: FullBlock { parts, senders: executed.senders }, calls }
-}
-
-/// The nonce comes before everything else about a transaction.
-fn check_nonce(tx: u64, state: u64) -> Result<(), QueryError> {
-    let invalid = match tx.cmp(&state) {
-        Ordering::Less => InvalidTransaction::NonceTooLow { tx, state },
-        Ordering::Greater => InvalidTransaction::NonceTooHigh { tx, state },
-        Ordering::Equal if state == u64::MAX => InvalidTransaction::NonceOverflowInTransaction,
-        Ordering::Equal => return Ok(()),
-    };
-    Err(CallError::from(invalid).into())
 }
 
 /// System calls fail where the chain has no contract for them.
