@@ -36,6 +36,7 @@ mod replay;
 mod resolve;
 mod revert;
 mod state;
+mod submission;
 mod sync;
 mod transactions;
 
@@ -58,5 +59,6 @@ pub use proofs::{AccountProof, SlotProof};
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};
 pub use receipts::ReceiptAt;
+pub use submission::Submission;
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

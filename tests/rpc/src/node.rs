@@ -19,6 +19,7 @@ use tokio::sync::mpsc::Receiver;
 pub struct RpcNode {
     query: Query,
     methods: RpcModule<()>,
+    governor: Governor,
     graphql: Service,
     node: TestNode,
 }
@@ -39,8 +40,8 @@ impl RpcNode {
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
         let governor = Governor::start(query.clone(), &GovernorSettings::default())?;
         let methods = methods(&governor, &info, &Namespace::ALL)?.module;
-        let graphql = Service::new(governor, &GraphqlSettings::default());
-        Ok(Self { query, methods, graphql, node })
+        let graphql = Service::new(governor.clone(), &GraphqlSettings::default());
+        Ok(Self { query, methods, governor, graphql, node })
     }
 
     /// [`RpcNode::import`] up to a block.
@@ -53,6 +54,11 @@ impl RpcNode {
     /// What the methods answer from.
     pub fn query(&self) -> &Query {
         &self.query
+    }
+
+    /// What calls go through, to serve them over a socket.
+    pub fn governor(&self) -> &Governor {
+        &self.governor
     }
 
     /// The node below: its database, to change it.
@@ -92,6 +98,11 @@ impl RpcNode {
         let response: Value = serde_json::from_str(response.get())?;
         ensure!(response.get("error").is_none(), "{response}");
         Ok(messages)
+    }
+
+    /// The GraphQL schema in its own language.
+    pub fn graphql_schema(&self) -> String {
+        self.graphql.sdl()
     }
 
     /// Answers one GraphQL query.
