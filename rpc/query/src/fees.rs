@@ -38,7 +38,7 @@ impl Snapshot<'_> {
     /// Price of blob gas in the block after the head, in wei; `None` before Cancun.
     pub fn next_blob_base_fee(&self) -> Result<Option<u128>, QueryError> {
         let head = self.known_header(self.head)?;
-        Ok(next_blob_fee(self.spec(), &*head, head.timestamp))
+        Ok(next_blob_fee(self.spec(), &head, head.timestamp))
     }
 
     /// A price per gas with which a legacy transaction is likely to be in one of the next blocks, in wei.
@@ -105,8 +105,8 @@ impl Snapshot<'_> {
             }
         }
         let last = self.known_header(newest)?;
-        let next_base_fee = next_base_fee(self.spec(), &*last).unwrap_or_default();
-        let next_blob_fee = next_blob_fee(self.spec(), &*last, last.timestamp).unwrap_or_default();
+        let next_base_fee = next_base_fee(self.spec(), &last).unwrap_or_default();
+        let next_blob_fee = next_blob_fee(self.spec(), &last, last.timestamp).unwrap_or_default();
         history.base_fee_per_gas.push(next_base_fee.into());
         history.base_fee_per_blob_gas.push(next_blob_fee);
         history.reward = (!percentiles.is_empty()).then_some(rewards);
