@@ -227,10 +227,11 @@ fn options(settings: &DatabaseSettings) -> DatabaseOptions {
         mode,
         // A reader takes the durability that the writing process chose.
         accede: settings.read_only,
-        // Random reads dominate once the database is larger than memory.
-        no_rdahead: true,
+        // Random reads dominate once the database is larger than memory. Of a reader MDBX decides that by the sizes: a
+        // writer can join a process that was first and only reads, such as an import a node, if that set nothing else.
+        no_rdahead: !settings.read_only,
         // Pages that were freed last are still in the cache.
-        liforeclaim: true,
+        liforeclaim: !settings.read_only,
         ..Default::default()
     }
 }
