@@ -7,6 +7,7 @@ const [library, count] = [process.argv[2], Number(process.argv[3])];
 const heads = [];
 const note = (number, hash) => {
   heads.push(`${number}/${hash}`);
+  console.error(heads.at(-1));
   if (heads.length < count) return;
   console.log(JSON.stringify({ heads: heads.join() }));
   process.exit(0);

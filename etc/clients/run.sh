@@ -95,7 +95,7 @@ watch viem timeout 60 node "$folder/heads.mjs" viem
 watch web3.py timeout 60 "$folder/venv/bin/python" "$folder/web3_heads.py"
 "$portico" import --chain "$sample/genesis.json" --datadir "$data" "$sample/chain.rlp"
 for watcher in $watchers; do
-    wait "$watcher" || { cat "$folder"/heads-*.log >&2; exit 1; }
+    wait "$watcher" || { tail -n 99 "$folder"/heads-*.log >&2; exit 1; }
 done
 (cd "$folder" && node compare.mjs heads-ethers.json heads-viem.json heads-web3.py.json)
 

@@ -16,6 +16,7 @@ async def main(count):
         async for message in web3.socket.process_subscriptions():
             head = message["result"]
             heads.append(f"{head['number']}/{head['hash'].to_0x_hex()}")
+            print(heads[-1], file=sys.stderr, flush=True)
             if len(heads) == count:
                 break
         print(json.dumps({"heads": ",".join(heads)}), flush=True)
