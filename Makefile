@@ -13,7 +13,7 @@ PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 # The published consensus tests, beside the project or where $PORTICO_FIXTURES says.
 FIXTURES     ?= $(or $(PORTICO_FIXTURES),../shared/fixtures)
 
-.PHONY: run test conformance build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
+.PHONY: run test clients conformance build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -22,6 +22,10 @@ run: build sample
 ## Everything that must pass
 test: tools
 	cargo xtask check
+
+## Real clients (ethers, viem, web3.py, cast, a browser) against a node with a sample chain
+clients: build
+	@etc/clients/run.sh "$(PORTICO)" "$(or $(CARGO_TARGET_DIR),target)/clients"
 
 ## All published consensus tests, in full (`make test` runs a selection); the smaller corpora are tests of portico-spec
 conformance: build

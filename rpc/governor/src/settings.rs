@@ -88,6 +88,11 @@ impl GovernorSettings {
         &self.classes[class as usize]
     }
 
+    /// The bounds of a class, to change them.
+    pub fn of_mut(&mut self, class: Class) -> &mut ClassSettings {
+        &mut self.classes[class as usize]
+    }
+
     /// Sets one bound: `trace.threads=2`; `wait` and `time` are in seconds.
     ///
     /// # Errors
@@ -110,7 +115,7 @@ impl GovernorSettings {
         if !(min..=max).contains(&number) {
             return Err(BadLimit::OutOfRange { limit: name.to_owned(), min, max });
         }
-        let settings = &mut self.classes[class as usize];
+        let settings = self.of_mut(class);
         let size = usize::try_from(number).unwrap_or(usize::MAX);
         match limit {
             "threads" => settings.threads = size,

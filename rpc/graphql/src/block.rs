@@ -4,14 +4,15 @@ use alloy_consensus::Header;
 use alloy_primitives::{Sealed, U256};
 use alloy_rlp::Encodable;
 use async_graphql::{Context, Object, Result, SimpleObject};
-use portico_query::{CallRequest, FullBlock};
+use portico_query::FullBlock;
 
 use crate::{
-    Reader,
+    GraphqlError, Reader,
     account::Account,
-    call::{CallData, CallResult},
+    call::{self, CallData, CallResult},
     criteria::BlockFilterCriteria,
     log::Log,
+    nullable::or_null,
     scalars::{Address, BigInt, Bytes, Bytes32, Long},
     transaction::Transaction,
 };
@@ -87,10 +88,16 @@ impl Block {
     }
 
     /// Parent is the parent block of this block.
-    async fn parent(&self, context: &Context<'_>) -> Result<Option<Self>> {
-        let Some(number) = self.header.number.checked_sub(1) else { return Ok(None) };
-        let parent = Self::canonical(context, number).await?;
-        Ok(parent.filter(|parent| parent.header.hash() == self.header.parent_hash))
+    async fn parent(&self, context: &Context<'_>) -> Option<Self> {
+        or_null(
+            context,
+            async {
+                let Some(number) = self.header.number.checked_sub(1) else { return Ok(None) };
+                let parent = Self::canonical(context, number).await?;
+                Ok(parent.filter(|parent| parent.header.hash() == self.header.parent_hash))
+            }
+            .await,
+        )
     }
 
     /// Nonce is the block nonce, an 8 byte sequence determined by the miner.
@@ -105,10 +112,16 @@ impl Block {
 
     /// TransactionCount is the number of transactions in this block. If transactions are not available for this
     /// block, this field will be null.
-    async fn transaction_count(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        let Some(block_number) = self.body_number() else { return Ok(None) };
-        let reader = context.data::<Reader>()?;
-        Ok(Some(Long(reader.read(move |snapshot| snapshot.transaction_count(block_number)).await?)))
+    async fn transaction_count(&self, context: &Context<'_>) -> Option<Long> {
+        or_null(
+            context,
+            async {
+                let Some(block_number) = self.body_number() else { return Ok(None) };
+                let reader = context.data::<Reader>()?;
+                Ok(Some(Long(reader.read(move |snapshot| snapshot.transaction_count(block_number)).await?)))
+            }
+            .await,
+        )
     }
 
     /// StateRoot is the keccak256 hash of the state trie after this block was processed.
@@ -147,6 +160,20 @@ impl Block {
         self.header.base_fee_per_gas.map(|fee| BigInt(U256::from(fee)))
     }
 
+    /// NextBaseFeePerGas is the fee per unit of gas which needs to be burned in the next block.
+    async fn next_base_fee_per_gas(&self, context: &Context<'_>) -> Option<BigInt> {
+        or_null(
+            context,
+            async {
+                let header = self.header.clone();
+                let reader = context.data::<Reader>()?;
+                let fee = reader.read(move |snapshot| Ok(snapshot.base_fee_after(&header))).await?;
+                Ok(fee.map(|fee| BigInt(U256::from(fee))))
+            }
+            .await,
+        )
+    }
+
     /// Timestamp is the unix timestamp at which this block was mined.
     async fn timestamp(&self) -> Long {
         Long(self.header.timestamp)
@@ -168,33 +195,54 @@ impl Block {
     }
 
     /// TotalDifficulty is the sum of all difficulty values up to and including this block. Null for ommers.
-    async fn total_difficulty(&self, context: &Context<'_>) -> Result<Option<BigInt>> {
-        let Some(block_number) = self.body_number() else { return Ok(None) };
-        let reader = context.data::<Reader>()?;
-        Ok(reader.read(move |snapshot| snapshot.total_difficulty(block_number)).await?.map(BigInt))
+    async fn total_difficulty(&self, context: &Context<'_>) -> Option<BigInt> {
+        or_null(
+            context,
+            async {
+                let Some(block_number) = self.body_number() else { return Ok(None) };
+                let reader = context.data::<Reader>()?;
+                Ok(reader.read(move |snapshot| snapshot.total_difficulty(block_number)).await?.map(BigInt))
+            }
+            .await,
+        )
     }
 
     /// OmmerCount is the number of ommers (AKA uncles) associated with this block. If ommers are unavailable, this
     /// field will be null.
-    async fn ommer_count(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        Ok(self.ommer_headers(context).await?.map(|ommers| Long(ommers.len() as u64)))
+    async fn ommer_count(&self, context: &Context<'_>) -> Option<Long> {
+        or_null(
+            context,
+            async { Ok(self.ommer_headers(context).await?.map(|ommers| Long(ommers.len() as u64))) }.await,
+        )
     }
 
     /// Ommers is a list of ommer (AKA uncle) blocks associated with this block. If ommers are unavailable, this field
     /// will be null. The transactions, transactionAt, transactionCount, ommers, ommerCount and ommerAt fields are not
     /// available on ommer blocks.
     #[graphql(complexity = "2 * child_complexity")]
-    async fn ommers(&self, context: &Context<'_>) -> Result<Option<Vec<Option<Self>>>> {
-        let ommers = self.ommer_headers(context).await?;
-        Ok(ommers.map(|ommers| ommers.into_iter().map(|header| Some(Self::ommer(header))).collect()))
+    async fn ommers(&self, context: &Context<'_>) -> Option<Vec<Option<Self>>> {
+        or_null(
+            context,
+            async {
+                let ommers = self.ommer_headers(context).await?;
+                Ok(ommers.map(|ommers| ommers.into_iter().map(|header| Some(Self::ommer(header))).collect()))
+            }
+            .await,
+        )
     }
 
     /// OmmerAt returns the ommer (AKA uncle) at the specified index. If ommers are unavailable, or the index is out
     /// of bounds, this field will be null.
-    async fn ommer_at(&self, context: &Context<'_>, index: Long) -> Result<Option<Self>> {
-        let index = usize::try_from(index.0).unwrap_or(usize::MAX);
-        let ommers = self.ommer_headers(context).await?.unwrap_or_default();
-        Ok(ommers.into_iter().nth(index).map(Self::ommer))
+    async fn ommer_at(&self, context: &Context<'_>, index: Long) -> Option<Self> {
+        or_null(
+            context,
+            async {
+                let index = usize::try_from(index.0).unwrap_or(usize::MAX);
+                let ommers = self.ommer_headers(context).await?.unwrap_or_default();
+                Ok(ommers.into_iter().nth(index).map(Self::ommer))
+            }
+            .await,
+        )
     }
 
     /// OmmerHash is the keccak256 hash of all the ommers (AKA uncles) associated with this block.
@@ -204,23 +252,36 @@ impl Block {
 
     /// Transactions is a list of transactions associated with this block. If transactions are unavailable for this
     /// block, this field will be null.
-    #[graphql(complexity = "50 * child_complexity")]
-    async fn transactions(&self, context: &Context<'_>) -> Result<Option<Vec<Transaction>>> {
-        let block = self.full(context).await?;
-        Ok(block.map(|block| block.into_transactions().map(Transaction::new).collect()))
+    #[graphql(complexity = "100 * child_complexity")]
+    async fn transactions(&self, context: &Context<'_>) -> Option<Vec<Transaction>> {
+        or_null(
+            context,
+            async {
+                let block = self.full(context).await?;
+                Ok(block.map(|block| block.into_transactions().map(Transaction::new).collect()))
+            }
+            .await,
+        )
     }
 
     /// TransactionAt returns the transaction at the specified index. If transactions are unavailable for this block,
     /// or if the index is out of bounds, this field will be null.
-    async fn transaction_at(&self, context: &Context<'_>, index: Long) -> Result<Option<Transaction>> {
-        let Some(block_number) = self.body_number() else { return Ok(None) };
-        let reader = context.data::<Reader>()?;
-        let found = reader.read(move |snapshot| snapshot.transaction_in_block(block_number, index.0)).await?;
-        Ok(found.map(Transaction::new))
+    async fn transaction_at(&self, context: &Context<'_>, index: Long) -> Option<Transaction> {
+        or_null(
+            context,
+            async {
+                let Some(block_number) = self.body_number() else { return Ok(None) };
+                let reader = context.data::<Reader>()?;
+                let found =
+                    reader.read(move |snapshot| snapshot.transaction_in_block(block_number, index.0)).await?;
+                Ok(found.map(Transaction::new))
+            }
+            .await,
+        )
     }
 
     /// Logs returns a filtered set of logs from this block.
-    #[graphql(complexity = "50 * child_complexity")]
+    #[graphql(complexity = "100 * child_complexity")]
     async fn logs(&self, context: &Context<'_>, filter: BlockFilterCriteria) -> Result<Vec<Log>> {
         let Some(block_number) = self.body_number() else { return Ok(Vec::new()) };
         let filter = filter.into_filter(block_number)?;
@@ -235,13 +296,16 @@ impl Block {
 
     /// Call executes a local call operation at the current block's state.
     #[graphql(complexity = "100 + child_complexity")]
-    async fn call(&self, context: &Context<'_>, data: CallData) -> Result<Option<CallResult>> {
-        let Some(block_number) = self.body_number() else { return Ok(None) };
-        let request: CallRequest = data.into();
-        let run = move |snapshot: &portico_query::Snapshot<'_>| {
-            snapshot.run_call(request, block_number, portico_query::CallOverrides::default())
-        };
-        Ok(Some(context.data::<Reader>()?.read(run).await?.into()))
+    async fn call(&self, context: &Context<'_>, data: CallData) -> Option<CallResult> {
+        let block_number = self.body_number()?;
+        or_null(context, call::run(context, data, block_number).await.map(Some))
+    }
+
+    /// EstimateGas estimates the amount of gas that will be required for successful execution of a transaction at the
+    /// current block's state.
+    #[graphql(complexity = "500 + child_complexity")]
+    async fn estimate_gas(&self, context: &Context<'_>, data: CallData) -> Result<Long> {
+        call::estimate(context, data, self.body_number().ok_or(GraphqlError::Ommer)?).await
     }
 
     /// RawHeader is the RLP encoding of the block's header.
@@ -269,17 +333,23 @@ impl Block {
     /// Withdrawals is a list of withdrawals associated with this block. If withdrawals are unavailable for this
     /// block, this field will be null.
     #[graphql(complexity = "16 * child_complexity")]
-    async fn withdrawals(&self, context: &Context<'_>) -> Result<Option<Vec<Withdrawal>>> {
-        let Some(block_number) = self.body_number() else { return Ok(None) };
-        let reader = context.data::<Reader>()?;
-        let withdrawals = reader.read(move |snapshot| snapshot.withdrawals(block_number)).await?;
-        let convert = |withdrawal: alloy_eips::eip4895::Withdrawal| Withdrawal {
-            index: Long(withdrawal.index),
-            validator: Long(withdrawal.validator_index),
-            address: Address(withdrawal.address),
-            amount: Long(withdrawal.amount),
-        };
-        Ok(withdrawals.map(|withdrawals| withdrawals.into_iter().map(convert).collect()))
+    async fn withdrawals(&self, context: &Context<'_>) -> Option<Vec<Withdrawal>> {
+        or_null(
+            context,
+            async {
+                let Some(block_number) = self.body_number() else { return Ok(None) };
+                let reader = context.data::<Reader>()?;
+                let withdrawals = reader.read(move |snapshot| snapshot.withdrawals(block_number)).await?;
+                let convert = |withdrawal: alloy_eips::eip4895::Withdrawal| Withdrawal {
+                    index: Long(withdrawal.index),
+                    validator: Long(withdrawal.validator_index),
+                    address: Address(withdrawal.address),
+                    amount: Long(withdrawal.amount),
+                };
+                Ok(withdrawals.map(|withdrawals| withdrawals.into_iter().map(convert).collect()))
+            }
+            .await,
+        )
     }
 
     /// BlobGasUsed is the total amount of gas used by the transactions.

@@ -1,10 +1,13 @@
 //! Calls that change nothing.
 
 use alloy_primitives::{TxKind, U256};
-use async_graphql::{InputObject, SimpleObject};
-use portico_query::{CallOutcome, CallRequest};
+use async_graphql::{Context, InputObject, Result, SimpleObject};
+use portico_query::{CallOutcome, CallOverrides, CallRequest, Snapshot};
 
-use crate::scalars::{Address, BigInt, Bytes, Long};
+use crate::{
+    Reader,
+    scalars::{Address, BigInt, Bytes, Long},
+};
 
 /// CallData represents the data associated with a local contract call. All fields are optional.
 #[derive(Debug, InputObject)]
@@ -36,6 +39,23 @@ pub struct CallResult {
     gas_used: Long,
     /// Status is the result of the call - 1 for success or 0 for failure.
     status: Long,
+}
+
+/// Runs a call on the state after a block.
+pub(crate) async fn run(context: &Context<'_>, data: CallData, block_number: u64) -> Result<CallResult> {
+    let request: CallRequest = data.into();
+    let run =
+        move |snapshot: &Snapshot<'_>| snapshot.run_call(request, block_number, CallOverrides::default());
+    Ok(context.data::<Reader>()?.read(run).await?.into())
+}
+
+/// The least gas that a call needs on the state after a block: hive and Besu have exact answers here, where those of
+/// go-ethereum's JSON-RPC may be a little higher.
+pub(crate) async fn estimate(context: &Context<'_>, data: CallData, block_number: u64) -> Result<Long> {
+    let request: CallRequest = data.into();
+    let estimate =
+        move |snapshot: &Snapshot<'_>| snapshot.least_gas(request, block_number, CallOverrides::default());
+    Ok(Long(context.data::<Reader>()?.read(estimate).await?))
 }
 
 impl From<CallData> for CallRequest {

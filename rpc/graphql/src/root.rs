@@ -2,13 +2,15 @@
 
 use alloy_primitives::U256;
 use async_graphql::{Context, Object, Result, SimpleObject};
-use portico_query::{BlockId, QueryError};
+use portico_query::{BlockId, QueryError, Snapshot};
 
 use crate::{
     GraphqlError, Reader,
     block::Block,
     criteria::FilterCriteria,
     log::Log,
+    nullable::or_null,
+    pending::Pending,
     scalars::{BigInt, Bytes32, Long},
     transaction::Transaction,
 };
@@ -40,23 +42,8 @@ impl Root {
         context: &Context<'_>,
         number: Option<Long>,
         hash: Option<Bytes32>,
-    ) -> Result<Option<Block>> {
-        let block: BlockId = match (number, hash) {
-            (None, None) => BlockId::latest(),
-            (Some(number), None) => number.0.into(),
-            (None, Some(hash)) => hash.0.into(),
-            (Some(_), Some(_)) => return Err(GraphqlError::NumberAndHash.into()),
-        };
-        let is_hash = hash.is_some();
-        let header = context
-            .data::<Reader>()?
-            .read(move |snapshot| match snapshot.resolve(block)? {
-                Some(block_number) => snapshot.header(block_number),
-                None if is_hash => Err(QueryError::BlockNotFound(block)),
-                None => Ok(None),
-            })
-            .await?;
-        Ok(header.map(Block::new))
+    ) -> Option<Block> {
+        or_null(context, find_block(context, number, hash).await.map(Some))
     }
 
     /// Blocks returns all the blocks between two numbers, inclusive. If to is not supplied, it defaults to the most
@@ -81,34 +68,50 @@ impl Root {
         }
         let headers = reader.read(move |snapshot| {
             (from..=to)
-                .filter_map(|number| snapshot.header(number).transpose())
+                .filter_map(|number| {
+                    snapshot.check_deadline().and_then(|()| snapshot.header(number)).transpose()
+                })
                 .collect::<Result<Vec<_>, _>>()
         });
         Ok(headers.await?.into_iter().map(Block::new).collect())
     }
 
+    /// Pending returns the current pending state.
+    async fn pending(&self, context: &Context<'_>) -> Result<Pending> {
+        let head = context.data::<Reader>()?.read(|snapshot| Ok(snapshot.head())).await?;
+        Ok(Pending { head })
+    }
+
     /// Transaction returns a transaction specified by its hash.
-    async fn transaction(&self, context: &Context<'_>, hash: Bytes32) -> Result<Option<Transaction>> {
-        let found = context.data::<Reader>()?.read(move |snapshot| snapshot.transaction(&hash.0)).await?;
-        Ok(found.map(Transaction::new))
+    async fn transaction(&self, context: &Context<'_>, hash: Bytes32) -> Option<Transaction> {
+        or_null(context, find_transaction(context, hash).await)
     }
 
     /// Logs returns log entries matching the provided filter.
-    #[graphql(complexity = "50 * child_complexity")]
+    #[graphql(complexity = "100 * child_complexity")]
     async fn logs(&self, context: &Context<'_>, filter: FilterCriteria) -> Result<Vec<Log>> {
         let filter = filter.into_filter()?;
         let logs = context.data::<Reader>()?.read(move |snapshot| snapshot.logs(&filter)).await?;
         Ok(logs.into_iter().map(Log).collect())
     }
 
+    /// GasPrice returns the node's estimate of a gas price sufficient to ensure a transaction is mined in a timely
+    /// fashion.
+    async fn gas_price(&self, context: &Context<'_>) -> Result<BigInt> {
+        let price = context.data::<Reader>()?.read(|snapshot| snapshot.gas_price()).await?;
+        Ok(BigInt(U256::from(price)))
+    }
+
+    /// MaxPriorityFeePerGas returns the node's estimate of a gas tip sufficient to ensure a transaction is mined in a
+    /// timely fashion.
+    async fn max_priority_fee_per_gas(&self, context: &Context<'_>) -> Result<BigInt> {
+        let tip = context.data::<Reader>()?.read(|snapshot| snapshot.priority_fee()).await?;
+        Ok(BigInt(U256::from(tip)))
+    }
+
     /// Syncing returns information on the current synchronisation state.
-    async fn syncing(&self, context: &Context<'_>) -> Result<Option<SyncState>> {
-        let status = context.data::<Reader>()?.read(|snapshot| snapshot.sync_status()).await?;
-        Ok(status.map(|status| SyncState {
-            starting_block: Long(0),
-            current_block: Long(status.current_block),
-            highest_block: Long(status.highest_block),
-        }))
+    async fn syncing(&self, context: &Context<'_>) -> Option<SyncState> {
+        or_null(context, sync_state(context).await)
     }
 
     /// ChainID returns the current chain ID for transaction replay protection.
@@ -117,6 +120,34 @@ impl Root {
         let chain_id = context.data::<Reader>()?.read(|snapshot| Ok(snapshot.spec().chain_id())).await?;
         Ok(BigInt(U256::from(chain_id)))
     }
+}
+
+/// A block that somebody names must exist.
+async fn find_block(context: &Context<'_>, number: Option<Long>, hash: Option<Bytes32>) -> Result<Block> {
+    let block: BlockId = match (number, hash) {
+        (None, None) => BlockId::latest(),
+        (Some(number), None) => number.0.into(),
+        (None, Some(hash)) => hash.0.into(),
+        (Some(_), Some(_)) => return Err(GraphqlError::NumberAndHash.into()),
+    };
+    let find = move |snapshot: &Snapshot<'_>| {
+        snapshot.header(snapshot.require(block)?)?.ok_or(QueryError::BlockNotFound(block))
+    };
+    Ok(Block::new(context.data::<Reader>()?.read(find).await?))
+}
+
+async fn find_transaction(context: &Context<'_>, hash: Bytes32) -> Result<Option<Transaction>> {
+    let found = context.data::<Reader>()?.read(move |snapshot| snapshot.transaction(&hash.0)).await?;
+    Ok(found.map(Transaction::new))
+}
+
+async fn sync_state(context: &Context<'_>) -> Result<Option<SyncState>> {
+    let status = context.data::<Reader>()?.read(|snapshot| snapshot.sync_status()).await?;
+    Ok(status.map(|status| SyncState {
+        starting_block: Long(0),
+        current_block: Long(status.current_block),
+        highest_block: Long(status.highest_block),
+    }))
 }
 
 /// Blocks that a list may have; an open end counts as few, since that is what it mostly means.

@@ -1,5 +1,5 @@
 //! The scalars of EIP-1767. All are strings of hexadecimal digits in answers; numbers may also be decimal, or JSON
-//! numbers, in requests.
+//! numbers, in requests. Malformed ones are refused before anything is executed.
 
 use alloy_primitives::{U256, hex};
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
@@ -32,6 +32,10 @@ impl ScalarType for Long {
         u64::try_from(number).map(Self).map_err(|_| InputValueError::custom("a Long has at most 64 bits"))
     }
 
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
     fn to_value(&self) -> Value {
         Value::String(format!("{:#x}", self.0))
     }
@@ -44,18 +48,28 @@ impl ScalarType for BigInt {
         Ok(Self(parse_number(value)?))
     }
 
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
     fn to_value(&self) -> Value {
         Value::String(format!("{:#x}", self.0))
     }
 }
 
-/// 32 bytes as 0x-prefixed hexadecimal.
+/// 32 bytes as 0x-prefixed hexadecimal. Zeros may be missing in front, as Besu takes slots.
 #[Scalar]
 impl ScalarType for Bytes32 {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let bytes: [u8; 32] =
-            parse_bytes(value)?.try_into().map_err(|_| InputValueError::custom("not 32 bytes"))?;
-        Ok(Self(bytes.into()))
+        let bytes = parse_bytes(value)?;
+        let is_word = (1..=32).contains(&bytes.len());
+        is_word
+            .then(|| Self(alloy_primitives::B256::left_padding_from(&bytes)))
+            .ok_or_else(|| InputValueError::custom("not 1 to 32 bytes"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -72,6 +86,10 @@ impl ScalarType for Address {
         Ok(Self(bytes.into()))
     }
 
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
     fn to_value(&self) -> Value {
         Value::String(hex::encode_prefixed(self.0))
     }
@@ -82,6 +100,10 @@ impl ScalarType for Address {
 impl ScalarType for Bytes {
     fn parse(value: Value) -> InputValueResult<Self> {
         Ok(Self(parse_bytes(value)?.into()))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -138,6 +160,10 @@ mod tests {
         assert!(Bytes::parse(Value::from("0102")).is_err());
         assert!(Bytes::parse(Value::from("0x012")).is_err());
         assert!(Address::parse(Value::from("0x0102")).is_err());
-        assert!(Bytes32::parse(Value::from("0x0102")).is_err());
+        for malformed in ["0x", "0102", &format!("0x{}", "00".repeat(33))] {
+            assert!(Bytes32::parse(Value::from(malformed)).is_err(), "{malformed}");
+        }
+        let padded = format!("0x{}0102", "00".repeat(30));
+        assert_eq!(Bytes32::parse(Value::from("0x0102")).unwrap().to_value(), Value::from(padded));
     }
 }

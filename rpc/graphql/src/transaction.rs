@@ -12,6 +12,7 @@ use crate::{
     account::Account,
     block::Block,
     log::Log,
+    nullable::or_null,
     scalars::{Address, BigInt, Bytes, Bytes32, Long},
 };
 
@@ -77,11 +78,17 @@ impl Transaction {
     }
 
     /// To is the account the transaction was sent to. This is null for contract-creating transactions.
-    async fn to(&self, context: &Context<'_>, block: Option<Long>) -> Result<Option<Account>> {
-        match self.at.transaction.to() {
-            Some(to) => Account::at(context, to, block).await.map(Some),
-            None => Ok(None),
-        }
+    async fn to(&self, context: &Context<'_>, block: Option<Long>) -> Option<Account> {
+        or_null(
+            context,
+            async {
+                match self.at.transaction.to() {
+                    Some(to) => Account::at(context, to, block).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .await,
+        )
     }
 
     /// Value is the value, in wei, sent along with this transaction.
@@ -129,28 +136,37 @@ impl Transaction {
 
     /// Block is the block this transaction was mined in. This will be null if the transaction has not yet been
     /// mined.
-    async fn block(&self, context: &Context<'_>) -> Result<Option<Block>> {
-        Block::canonical(context, self.at.block.block_number).await
+    async fn block(&self, context: &Context<'_>) -> Option<Block> {
+        or_null(context, async { Block::canonical(context, self.at.block.block_number).await }.await)
     }
 
     /// Status is the return status of the transaction. This will be 1 if the transaction succeeded, or 0 if it failed
     /// (due to a revert, or due to running out of gas). If the transaction has not yet been mined, or was mined before
     /// Byzantium, this field will be null.
-    async fn status(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        let receipt = self.receipt(context).await?;
-        Ok(receipt.commits_to_status.then(|| Long(receipt.receipt.success.into())))
+    async fn status(&self, context: &Context<'_>) -> Option<Long> {
+        or_null(
+            context,
+            async {
+                let receipt = self.receipt(context).await?;
+                Ok(receipt.commits_to_status.then(|| Long(receipt.receipt.success.into())))
+            }
+            .await,
+        )
     }
 
     /// GasUsed is the amount of gas that was used processing this transaction. If the transaction has not yet been
     /// mined, this field will be null.
-    async fn gas_used(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        Ok(Some(Long(self.receipt(context).await?.gas_used)))
+    async fn gas_used(&self, context: &Context<'_>) -> Option<Long> {
+        or_null(context, async { Ok(Some(Long(self.receipt(context).await?.gas_used))) }.await)
     }
 
     /// CumulativeGasUsed is the total gas used in the block up to and including this transaction. If the transaction
     /// has not yet been mined, this field will be null.
-    async fn cumulative_gas_used(&self, context: &Context<'_>) -> Result<Option<Long>> {
-        Ok(Some(Long(self.receipt(context).await?.receipt.cumulative_gas_used)))
+    async fn cumulative_gas_used(&self, context: &Context<'_>) -> Option<Long> {
+        or_null(
+            context,
+            async { Ok(Some(Long(self.receipt(context).await?.receipt.cumulative_gas_used))) }.await,
+        )
     }
 
     /// EffectiveGasPrice is actual value per gas deducted from the sender's account.
@@ -164,34 +180,46 @@ impl Transaction {
     }
 
     /// BlobGasPrice is the actual value per blob gas deducted from the senders account.
-    async fn blob_gas_price(&self, context: &Context<'_>) -> Result<Option<BigInt>> {
-        Ok(self.receipt(context).await?.blob_gas_price.map(wei))
+    async fn blob_gas_price(&self, context: &Context<'_>) -> Option<BigInt> {
+        or_null(context, async { Ok(self.receipt(context).await?.blob_gas_price.map(wei)) }.await)
     }
 
     /// CreatedContract is the account that was created by a contract creation transaction. If the transaction was not
     /// a contract creation transaction, or it has not yet been mined, this field will be null.
-    async fn created_contract(&self, context: &Context<'_>, block: Option<Long>) -> Result<Option<Account>> {
-        match self.receipt(context).await?.created_address() {
-            Some(address) => Account::at(context, address, block).await.map(Some),
-            None => Ok(None),
-        }
+    async fn created_contract(&self, context: &Context<'_>, block: Option<Long>) -> Option<Account> {
+        or_null(
+            context,
+            async {
+                match self.receipt(context).await?.created_address() {
+                    Some(address) => Account::at(context, address, block).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .await,
+        )
     }
 
     /// Logs is a list of log entries emitted by this transaction. If the transaction has not yet been mined, this
     /// field will be null.
     #[graphql(complexity = "10 * child_complexity")]
-    async fn logs(&self, context: &Context<'_>) -> Result<Option<Vec<Log>>> {
-        let receipt = self.receipt(context).await?;
-        let logs = (receipt.first_log_index..).zip(&receipt.receipt.logs).map(|(log_index, log)| {
-            Log(LogAt {
-                log: log.clone(),
-                block: self.at.block,
-                transaction_hash: *self.at.transaction.tx_hash(),
-                tx_index: self.at.tx_index,
-                log_index,
-            })
-        });
-        Ok(Some(logs.collect()))
+    async fn logs(&self, context: &Context<'_>) -> Option<Vec<Log>> {
+        or_null(
+            context,
+            async {
+                let receipt = self.receipt(context).await?;
+                let logs = (receipt.first_log_index..).zip(&receipt.receipt.logs).map(|(log_index, log)| {
+                    Log(LogAt {
+                        log: log.clone(),
+                        block: self.at.block,
+                        transaction_hash: *self.at.transaction.tx_hash(),
+                        tx_index: self.at.tx_index,
+                        log_index,
+                    })
+                });
+                Ok(Some(logs.collect()))
+            }
+            .await,
+        )
     }
 
     /// R is the first part of the signature.
@@ -241,6 +269,12 @@ impl Transaction {
     /// EIP-2718 typed transactions, it returns the type and payload.
     async fn raw(&self) -> Bytes {
         Bytes(self.at.transaction.encoded_2718().into())
+    }
+
+    /// RawReceipt is the canonical encoding of the receipt. For post EIP-2718 typed transactions this is equivalent to
+    /// TxType || ReceiptEncoding.
+    async fn raw_receipt(&self, context: &Context<'_>) -> Result<Bytes> {
+        Ok(Bytes(self.receipt(context).await?.encoded()))
     }
 
     /// BlobVersionedHashes is a set of hash outputs from the blobs in the transaction.

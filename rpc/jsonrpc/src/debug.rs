@@ -1,6 +1,5 @@
 //! `debug_*`: traces in go-ethereum's form, and data as the network encodes it.
 
-use alloy_consensus::{Eip658Value, ReceiptEnvelope};
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -166,17 +165,6 @@ pub(crate) fn results(traces: Vec<GethTransactionTrace>) -> Vec<TraceResult> {
     traces.map(|trace| TraceResult::new_success(trace.trace, Some(trace.transaction_hash))).collect()
 }
 
-/// A receipt as the receipts trie holds it.
-fn raw_receipt(at: ReceiptAt) -> Bytes {
-    let ReceiptAt { receipt, state_root, .. } = at;
-    let body = alloy_consensus::Receipt {
-        status: state_root.map_or(Eip658Value::Eip658(receipt.success), Eip658Value::PostState),
-        cumulative_gas_used: receipt.cumulative_gas_used,
-        logs: receipt.logs,
-    };
-    ReceiptEnvelope::from_typed(receipt.tx_type, body).encoded_2718().into()
-}
-
 #[async_trait]
 impl DebugApiServer for Debug {
     async fn trace_call(
@@ -216,7 +204,7 @@ impl DebugApiServer for Debug {
 
     async fn get_raw_receipts(&self, block: BlockId) -> RpcResult<Vec<Bytes>> {
         self.read(block, |snapshot, block_number| {
-            Ok(snapshot.block_receipts(block_number)?.into_iter().map(raw_receipt).collect())
+            Ok(snapshot.block_receipts(block_number)?.iter().map(ReceiptAt::encoded).collect())
         })
         .await
     }

@@ -30,6 +30,29 @@ impl Snapshot<'_> {
         block_number: u64,
         overrides: CallOverrides,
     ) -> Result<u64, QueryError> {
+        self.estimate(request, block_number, overrides, ERROR_RATIO)
+    }
+
+    /// The least gas limit with which the call succeeds: [`Snapshot::estimate_gas`] for more work.
+    ///
+    /// # Errors
+    /// As [`Snapshot::estimate_gas`].
+    pub fn least_gas(
+        &self,
+        request: CallRequest,
+        block_number: u64,
+        overrides: CallOverrides,
+    ) -> Result<u64, QueryError> {
+        self.estimate(request, block_number, overrides, 0.0)
+    }
+
+    fn estimate(
+        &self,
+        request: CallRequest,
+        block_number: u64,
+        overrides: CallOverrides,
+        error_ratio: f64,
+    ) -> Result<u64, QueryError> {
         let (mut database, mut environment) = self.prepare_calls(block_number, overrides)?;
         let wanted = request.gas;
         let fee_cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
@@ -45,7 +68,7 @@ impl Snapshot<'_> {
         if is_transfer && matches!(attempt(TRANSFER_GAS)?, Attempt::Enough { .. }) {
             return Ok(TRANSFER_GAS);
         }
-        least_limit(highest, attempt)
+        least_limit(highest, error_ratio, attempt)
     }
 
     /// The block's gas limit or the one that is asked for, if a transaction may have it (EIP-7825).
@@ -105,9 +128,11 @@ impl Attempt {
     }
 }
 
-/// Searches up to `highest` as go-ethereum does: most calls need little more than they use.
+/// Searches up to `highest` as go-ethereum does: most calls need little more than they use. Stops when the answer is at
+/// most the part `error_ratio` too high.
 fn least_limit(
     highest: u64,
+    error_ratio: f64,
     mut attempt: impl FnMut(u64) -> Result<Attempt, QueryError>,
 ) -> Result<u64, QueryError> {
     let (gas_used, gas_spent) = match attempt(highest)? {
@@ -124,7 +149,7 @@ fn least_limit(
         if suffices(likely)? { enough = likely } else { too_low = likely }
     }
     while too_low + 1 < enough {
-        if (enough - too_low) as f64 / (enough as f64) < ERROR_RATIO {
+        if (enough - too_low) as f64 / (enough as f64) < error_ratio {
             break;
         }
         let middle = (too_low + (enough - too_low) / 2).min(too_low.saturating_mul(2).max(too_low + 1));
@@ -178,7 +203,7 @@ mod tests {
     fn the_answer_is_at_most_the_error_ratio_too_high() {
         for needed in [21_000, 21_001, 30_000, 123_456, 1_000_000, 29_999_999] {
             for refund in [0, needed / 5] {
-                let estimate = least_limit(30_000_000, needs(needed, refund)).unwrap();
+                let estimate = least_limit(30_000_000, ERROR_RATIO, needs(needed, refund)).unwrap();
                 assert!(estimate >= needed, "{needed} {refund}: {estimate}");
                 let excess = (estimate - needed) as f64 / estimate as f64;
                 assert!(
@@ -190,17 +215,27 @@ mod tests {
     }
 
     #[test]
+    fn without_an_error_ratio_the_answer_is_the_least() {
+        for needed in [21_000, 21_001, 30_000, 123_456, 1_000_000, 29_999_999] {
+            for refund in [0, 1, needed / 5] {
+                assert_eq!(least_limit(30_000_000, 0.0, needs(needed, refund)).unwrap(), needed);
+            }
+        }
+    }
+
+    #[test]
     fn too_little_gas_and_failures_are_told_apart() {
-        let error = least_limit(20_000, needs(21_000, 0)).unwrap_err();
+        let error = least_limit(20_000, ERROR_RATIO, needs(21_000, 0)).unwrap_err();
         assert!(matches!(error, QueryError::GasRequired { allowance: 20_000 }));
         let error =
-            least_limit(20_000, |_| Ok(Attempt::Failed(QueryError::reverted(Bytes::new())))).unwrap_err();
+            least_limit(20_000, ERROR_RATIO, |_| Ok(Attempt::Failed(QueryError::reverted(Bytes::new()))))
+                .unwrap_err();
         assert!(matches!(error, QueryError::Reverted { .. }));
     }
 
     #[test]
     fn nothing_and_everything_can_be_asked_for() {
-        assert_eq!(least_limit(0, needs(0, 0)).unwrap(), 0);
-        assert_eq!(least_limit(u64::MAX, needs(u64::MAX, 0)).unwrap(), u64::MAX);
+        assert_eq!(least_limit(0, ERROR_RATIO, needs(0, 0)).unwrap(), 0);
+        assert_eq!(least_limit(u64::MAX, ERROR_RATIO, needs(u64::MAX, 0)).unwrap(), u64::MAX);
     }
 }

@@ -27,7 +27,12 @@ const PERCENTILES_MAX: usize = 100;
 impl Snapshot<'_> {
     /// Base fee of the block after the head, in wei; `None` before London.
     pub fn next_base_fee(&self) -> Result<Option<u64>, QueryError> {
-        Ok(next_base_fee(self.spec(), &*self.known_header(self.head)?))
+        Ok(self.base_fee_after(&*self.known_header(self.head)?))
+    }
+
+    /// Base fee of a block that follows this one, in wei; `None` before London.
+    pub fn base_fee_after(&self, header: &Header) -> Option<u64> {
+        next_base_fee(self.spec(), header)
     }
 
     /// Price of blob gas in the block after the head, in wei; `None` before Cancun.

@@ -43,6 +43,7 @@ mod resolve;
 mod revert;
 mod simulate;
 mod state;
+mod submission;
 mod sync;
 mod transactions;
 
@@ -73,5 +74,6 @@ pub use revm::context::result::InvalidTransaction;
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
 };
+pub use submission::Submission;
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

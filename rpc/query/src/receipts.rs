@@ -1,7 +1,8 @@
 //! Receipts, with what clients expect in them beyond what is stored.
 
-use alloy_consensus::{Header, Transaction as _};
-use alloy_primitives::{Address, B256};
+use alloy_consensus::{Eip658Value, Header, ReceiptEnvelope, Transaction as _};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B256, Bytes};
 use portico_chain::{Receipt, read_block_receipts, read_receipt, read_state_root_after};
 use portico_chainspec::Fork;
 
@@ -42,6 +43,17 @@ impl ReceiptAt {
             .transaction
             .is_create()
             .then(|| transaction.sender.create(transaction.transaction.nonce()))
+    }
+
+    /// The receipt as the receipts trie holds it (EIP-2718): type byte, unless legacy, and RLP with the bloom filter.
+    pub fn encoded(&self) -> Bytes {
+        let Self { receipt, state_root, .. } = self;
+        let body = alloy_consensus::Receipt {
+            status: state_root.map_or(Eip658Value::Eip658(receipt.success), Eip658Value::PostState),
+            cumulative_gas_used: receipt.cumulative_gas_used,
+            logs: receipt.logs.clone(),
+        };
+        ReceiptEnvelope::from_typed(receipt.tx_type, body).encoded_2718().into()
     }
 }
 

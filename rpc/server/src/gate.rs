@@ -173,7 +173,7 @@ fn is_call<B>(request: &HttpRequest<B>) -> bool {
 }
 
 fn is_routed(path: &str) -> bool {
-    matches!(path, "/health" | "/ready" | "/graphql" | "/login")
+    matches!(path, "/health" | "/ready" | "/login" | "/graphql" | "/graphql/" | "/graphql/ui")
 }
 
 /// Paths that need no token.

@@ -13,7 +13,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
-use crate::{IpcSettings, ServerError, framing::Framing};
+use crate::{IpcSettings, ServerError, framing::Framing, subscription_ids};
 
 /// Requests of one connection that are worked on at the same time.
 const CALLS_MAX: usize = 64;
@@ -170,7 +170,7 @@ async fn answer(value: Vec<u8>, batch: usize, methods: RpcModule<()>, messages: 
 
 async fn answer_one(request: &str, methods: &RpcModule<()>, messages: &mpsc::Sender<String>) -> String {
     let started = Instant::now();
-    match methods.raw_json_request(request, MESSAGES_WAITING).await {
+    match subscription_ids::request(methods, request, MESSAGES_WAITING).await {
         Ok((answer, subscribed)) => {
             portico_jsonrpc::record_raw(request, &answer, started);
             forward(subscribed, messages.clone());

@@ -16,6 +16,7 @@ mod health;
 mod ipc;
 mod listen;
 mod settings;
+mod subscription_ids;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -141,6 +142,7 @@ fn config(settings: &ServerSettings, port: &PortSettings) -> ServerConfig {
         limit => BatchRequestConfig::Limit(limit),
     };
     let config = ServerConfig::builder()
+        .set_id_provider(subscription_ids::HexIds)
         .max_connections(settings.connections_max)
         .max_subscriptions_per_connection(settings.subscriptions_max)
         .max_request_body_size(settings.request_bytes_max)

@@ -225,13 +225,13 @@ fn options(settings: &DatabaseSettings) -> DatabaseOptions {
         page_size: Some(PageSize::Set(settings.page_size)),
         txn_dp_limit: Some((settings.dirty_bytes_max / settings.page_size) as u64),
         mode,
-        // Whoever comes second takes the durability that the first process chose: a reader that of the writer, and a
-        // bulk import, which would sync seldom, that of a node that serves already.
-        accede: true,
-        // Random reads dominate once the database is larger than memory.
-        no_rdahead: true,
+        // A reader takes the durability that the writing process chose.
+        accede: settings.read_only,
+        // Random reads dominate once the database is larger than memory. Of a reader MDBX decides that by the sizes: a
+        // writer can join a process that was first and only reads, such as an import a node, if that set nothing else.
+        no_rdahead: !settings.read_only,
         // Pages that were freed last are still in the cache.
-        liforeclaim: true,
+        liforeclaim: !settings.read_only,
         ..Default::default()
     }
 }

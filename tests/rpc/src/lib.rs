@@ -2,10 +2,12 @@
 
 mod compare;
 mod conversation;
+mod http;
 mod node;
 mod report;
 
 pub use compare::{Comparison, compare};
 pub use conversation::{Conversation, Exchange};
+pub use http::{HttpAnswer, http_exchange};
 pub use node::RpcNode;
 pub use report::Report;

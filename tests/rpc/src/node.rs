@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use async_graphql::{Request, Response};
 use eyre::{Context, Result, ensure, eyre};
 use jsonrpsee::RpcModule;
-use portico_governor::{Governor, GovernorSettings};
+use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Query, QuerySettings};
@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Receiver;
 pub struct RpcNode {
     query: Query,
     methods: RpcModule<()>,
+    governor: Governor,
     graphql: Service,
     node: TestNode,
 }
@@ -59,15 +60,23 @@ impl RpcNode {
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let query = Query::new(node.database.clone(), node.spec.clone(), settings);
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
-        let governor = Governor::start(query.clone(), &GovernorSettings::default())?;
+        let mut limits = GovernorSettings::default();
+        limits.of_mut(Class::Call).time = query.settings().call_time_max;
+        limits.of_mut(Class::Trace).time = query.settings().call_time_max;
+        let governor = Governor::start(query.clone(), &limits)?;
         let methods = methods(&governor, &info, &Namespace::ALL)?.module;
-        let graphql = Service::new(governor, &GraphqlSettings::default());
-        Ok(Self { query, methods, graphql, node })
+        let graphql = Service::new(governor.clone(), &GraphqlSettings::default());
+        Ok(Self { query, methods, governor, graphql, node })
     }
 
     /// What the methods answer from.
     pub fn query(&self) -> &Query {
         &self.query
+    }
+
+    /// What calls go through, to serve them over a socket.
+    pub fn governor(&self) -> &Governor {
+        &self.governor
     }
 
     /// The node below: its database, to change it.
@@ -107,6 +116,11 @@ impl RpcNode {
         let response: Value = serde_json::from_str(response.get())?;
         ensure!(response.get("error").is_none(), "{response}");
         Ok(messages)
+    }
+
+    /// The GraphQL schema in its own language.
+    pub fn graphql_schema(&self) -> String {
+        self.graphql.sdl()
     }
 
     /// Answers one GraphQL query.

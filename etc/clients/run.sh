@@ -1,0 +1,111 @@
+#!/bin/sh
+# Runs real clients, unchanged, against a node with a sample chain: run.sh PORTICO FOLDER
+#
+# Each script says what it learned; all must have learned the same. Then each waits for new heads while blocks are
+# imported. Packages go to FOLDER; where they cannot be installed, that is said and nothing is run.
+set -eu
+portico=$1
+folder=$2
+here=$(dirname "$0")
+blocks=200
+served=190
+
+skip() {
+    echo "SKIPPED: $*" >&2
+    exit 0
+}
+
+for program in node npm python3; do
+    command -v "$program" >/dev/null || skip "$program is not installed"
+done
+mkdir -p "$folder"
+cp "$here"/package.json "$here"/requirements.txt "$here"/*.mjs "$here"/*.py "$folder"
+(cd "$folder" && npm install --no-audit --no-fund --ignore-scripts >npm.log 2>&1) ||
+    skip "npm cannot install the packages, see $folder/npm.log"
+if ! [ -x "$folder/venv/bin/python" ]; then
+    python3 -m venv "$folder/venv" >"$folder/pip.log" 2>&1 || skip "python3 cannot make an environment"
+fi
+"$folder/venv/bin/pip" install --quiet -r "$folder/requirements.txt" >>"$folder/pip.log" 2>&1 ||
+    skip "pip cannot install the packages, see $folder/pip.log"
+CAST=$(find "$folder/node_modules/@foundry-rs" -type f -name cast | head -n 1)
+export CAST
+
+sample=$folder/sample
+data=$folder/data
+[ -f "$sample/chain.rlp" ] || "$portico" bench generate --blocks "$blocks" --out "$sample"
+rm -rf "$data"
+"$portico" import --chain "$sample/genesis.json" --datadir "$data" --to "$served" "$sample/chain.rlp"
+
+free_port() {
+    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+}
+http=$(free_port)
+ws=$(free_port)
+RPC_HTTP=http://127.0.0.1:$http
+RPC_WS=ws://127.0.0.1:$ws
+# A socket's path has at most 108 bytes.
+sockets=$(mktemp -d)
+RPC_IPC=$sockets/portico.ipc
+export RPC_HTTP RPC_WS RPC_IPC
+"$portico" node --chain "$sample/genesis.json" --datadir "$data" --graphql \
+    --http --http.port "$http" --http.api eth,net,web3,debug,trace \
+    --ws --ws.port "$ws" --ws.api eth,net,web3,debug,trace --ipc.path "$RPC_IPC" >"$folder/node.log" 2>&1 &
+node=$!
+trap 'kill "$node" 2>/dev/null; wait "$node" 2>/dev/null; rm -rf "$sockets"' EXIT
+waited=0
+until node -e 'fetch(process.env.RPC_HTTP + "/health").then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))'; do
+    kill -0 "$node" 2>/dev/null || { cat "$folder/node.log" >&2; exit 1; }
+    waited=$((waited + 1))
+    [ "$waited" -lt 60 ] || { echo "the node does not answer, see $folder/node.log" >&2; exit 1; }
+    sleep 1
+done
+
+PLAN=$(node "$folder/plan.mjs")
+export PLAN
+failed=
+learn() {
+    name=$1
+    shift
+    echo "== $name"
+    "$@" >"$folder/$name.json" || failed="$failed $name"
+}
+learn ethers node "$folder/ethers.mjs"
+learn viem node "$folder/viem.mjs"
+learn web3.py "$folder/venv/bin/python" "$folder/web3_facts.py"
+learn cast node "$folder/cast.mjs"
+[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
+(cd "$folder" && node compare.mjs ethers.json viem.json web3.py.json cast.json)
+
+echo "== new heads"
+count=$((blocks - served))
+watch() {
+    name=$1
+    shift
+    "$@" "$count" >"$folder/heads-$name.json" 2>"$folder/heads-$name.log" &
+    watchers="${watchers:-} $!"
+    waited=0
+    until grep -q subscribed "$folder/heads-$name.json"; do
+        waited=$((waited + 1))
+        [ "$waited" -lt 60 ] || { cat "$folder/heads-$name.log" >&2; exit 1; }
+        sleep 1
+    done
+}
+watch ethers timeout 60 node "$folder/heads.mjs" ethers
+watch viem timeout 60 node "$folder/heads.mjs" viem
+watch web3.py timeout 60 "$folder/venv/bin/python" "$folder/web3_heads.py"
+"$portico" import --chain "$sample/genesis.json" --datadir "$data" "$sample/chain.rlp"
+for watcher in $watchers; do
+    wait "$watcher" || { tail -n 99 "$folder"/heads-*.log >&2; exit 1; }
+done
+(cd "$folder" && node compare.mjs heads-ethers.json heads-viem.json heads-web3.py.json)
+
+if command -v chromium >/dev/null; then
+    echo "== the GraphQL page"
+    chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=20000 --window-size=1280,800 \
+        --user-data-dir="$sockets/browser" --dump-dom "$RPC_HTTP/graphql#run" >"$folder/page.html" 2>"$folder/page.log"
+    grep -q -e 'class="graphiql-container' -e '"number": "0x' "$folder/page.html" ||
+        { echo "the page shows neither GraphiQL nor an answer, see $folder/page.html" >&2; exit 1; }
+    grep -q 'class="graphiql-container' "$folder/page.html" && echo "shows GraphiQL" || echo "shows the simple page"
+else
+    echo "SKIPPED: the GraphQL page, chromium is not installed" >&2
+fi
