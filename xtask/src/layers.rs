@@ -45,9 +45,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portico-evm",
         ],
     ),
-    ("portico-jsonrpc", &["portico-query"]),
-    ("portico-graphql", &["portico-query"]),
-    ("portico-server", &["portico-query", "portico-jsonrpc", "portico-graphql"]),
+    ("portico-governor", &["portico-query"]),
+    ("portico-jsonrpc", &["portico-query", "portico-governor"]),
+    ("portico-graphql", &["portico-query", "portico-governor"]),
+    ("portico-server", &["portico-query", "portico-governor", "portico-jsonrpc", "portico-graphql"]),
 ];
 
 /// Crates that stand above all layers.

@@ -67,6 +67,26 @@ const READS: &[(&str, &str)] = &[
     ("create_access_list", "state history"),
     ("simulate", "state history"),
     ("proof", "state history as far back as proofs go"),
+    ("write_transaction_trace", "state history, transaction index"),
+    ("write_block_traces", "state history"),
+    ("geth_call_traces", "state history"),
+    ("access_list", "state history"),
+    ("call_many", "state history"),
+    ("call_bundle", "state history, transaction index"),
+    ("account_page", "state history"),
+    ("account_within", "state history"),
+    ("storage_page", "state history"),
+    ("visit_slots", "state history"),
+    ("execution_witness", "state history"),
+    ("internal_operations", "state history, transaction index"),
+    ("transaction_error", "state history, transaction index"),
+    ("transactions_touching", "receipts, call index"),
+    ("contract_creator", "state history"),
+    ("transaction_by_nonce", "state history"),
+    ("modified_accounts", "changes by block"),
+    ("balance_changes", "changes by block"),
+    ("intermediate_roots", "changes by block"),
+    ("logs_since", "receipts, log index"),
 ];
 
 /// Every function's body of a file, by name: functions, and methods of any type.
@@ -83,7 +103,9 @@ pub fn read(folder: &Path) -> Vec<Method> {
         for item in &file.items {
             match item {
                 Item::Trait(item) => methods.extend(of_trait(item, &bodies)),
-                Item::Const(item) if item.ident == "STREAMED" => methods.extend(streamed(item, &file.items)),
+                Item::Const(item) if item.ident == "STREAMED" => {
+                    methods.extend(streamed(item, &file.items, &bodies));
+                }
                 _ => {}
             }
         }
@@ -221,7 +243,7 @@ fn needs(body: &str) -> Vec<&'static str> {
 }
 
 /// Methods that are written piece by piece: their table names them, their parser has their words and parameters.
-fn streamed(item: &syn::ItemConst, items: &[Item]) -> Vec<Method> {
+fn streamed(item: &syn::ItemConst, items: &[Item], bodies: &[Bodies]) -> Vec<Method> {
     let Expr::Array(array) = &*item.expr else { return Vec::new() };
     let entries = array.elems.iter().map(|entry| {
         let Expr::Struct(entry) = entry else { panic!("a table of structs") };
@@ -236,7 +258,8 @@ fn streamed(item: &syn::ItemConst, items: &[Item]) -> Vec<Method> {
             _ => None,
         });
         let function = function.expect("the parser is in the same file");
-        let body = function.block.to_token_stream().to_string();
+        let own = bodies.iter().find(|file| file.contains_key(&parser)).expect("the parser is in a file");
+        let body = with_called(&own[&parser], own, &[]);
         Method {
             namespace: name.split('_').next().unwrap_or_default().to_owned(),
             ended_by: None,
