@@ -20,7 +20,9 @@ may be left out. `rpc_discover` gives the same as an OpenRPC document.
 fn dialect(namespace: &str) -> &'static str {
     match namespace {
         "eth" => "The execution API specification; go-ethereum where it is silent.",
-        "debug" => "go-ethereum; methods that only Erigon has (`accountAt`, `accountRange` with its parameters) as Erigon.",
+        "debug" => {
+            "go-ethereum; methods that only Erigon has (`accountAt`, `accountRange` with its parameters) as Erigon."
+        }
         "trace" => {
             "OpenEthereum, as Erigon answers: union of `fromAddress` and `toAddress` by default, no limit on ranges."
         }
