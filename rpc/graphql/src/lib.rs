@@ -6,7 +6,7 @@
 //! A request is answered from one snapshot, however many fields it has: its [`Reader`] keeps the snapshot on a
 //! blocking thread and runs what the resolvers ask for there, one after the other, until the request is done.
 //!
-//! A document is measured before anything walks through it ([`document`]): fragments that spread one another are
+//! A document is measured before anything walks through it (`document.rs`): fragments that spread one another are
 //! larger than their text. There is no transaction pool: the pending state is the head's, and nothing can be sent.
 
 mod account;
