@@ -154,12 +154,16 @@ fn a_witness_that_ends_early_or_late_is_an_error() {
 }
 
 #[test]
-fn another_state_root_is_the_blocks_fault() {
+fn another_state_root_is_the_blocks_fault_if_the_unproven_account_is_absent() {
     let Some((mut block, bytes)) = block_and_witness() else { return };
     let expected = block.header.state_root;
     block.header.state_root = B256::repeat_byte(1);
     let error = validate(&block, &Witness::decode_rlp(&bytes).unwrap()).unwrap_err();
-    let StatelessError::InvalidBlock { number: 1_151_683, reason, .. } = error else { panic!("{error}") };
+    let StatelessError::Undecided { unproven, invalid } = error else { panic!("{error}") };
+    assert_eq!(unproven.len(), 1);
+    let StatelessError::InvalidBlock { number: 1_151_683, reason, .. } = *invalid else {
+        panic!("{invalid}")
+    };
     let InvalidReason::StateRoot { got, .. } = *reason else { panic!("{reason}") };
     assert_eq!(got, expected);
 }

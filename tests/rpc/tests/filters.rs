@@ -1,14 +1,10 @@
 //! Filters over a chain that grows and is reorganised.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::path::{Path, PathBuf};
 
 use portico_generator::GeneratorConfig;
-use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StopSignal};
-use portico_test_support::{TestNode, fixture};
+use portico_stages::StopSignal;
+use portico_test_support::fixture;
 use portico_tests_rpc::RpcNode;
 use serde_json::{Value, json};
 
@@ -37,21 +33,6 @@ fn generate(folder: &Path, transactions_per_block: u64, blocks: u64) -> (PathBuf
 }
 
 /// Takes blocks back without keeping them.
-fn unwind(node: &TestNode, to: u64) {
-    let stop = StopSignal::default();
-    let config = PipelineConfig {
-        database: &node.database,
-        spec: &node.spec,
-        settings: &node.settings,
-        stop: &stop,
-        observer: &(),
-        scratch: node.data_dir().scratch().unwrap(),
-        light_caches: Default::default(),
-    };
-    let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
-    Pipeline::new(config, &source).unwind(to).unwrap();
-}
-
 /// Everything but the mark of removed logs, which go the newest block first.
 fn as_added(logs: &Value) -> Vec<Value> {
     let mut logs = logs.as_array().unwrap().clone();
@@ -135,7 +116,7 @@ async fn blocks_that_were_unwound_for_good_are_an_error_once() {
     let (genesis, chain) = (folder.join("genesis.json"), folder.join("chain.rlp"));
     let longer = RpcNode::import(&genesis, &chain).unwrap();
     let filter = result(&longer, "eth_newBlockFilter", json!([])).await;
-    unwind(longer.node(), 50);
+    longer.node().unwind(50).unwrap();
     assert_eq!(call(&longer, "eth_getFilterChanges", json!([filter])).await["error"]["code"], -32001);
     assert_eq!(result(&longer, "eth_getFilterChanges", json!([filter])).await, json!([]));
 }

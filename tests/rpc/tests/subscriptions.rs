@@ -1,8 +1,7 @@
 //! Subscriptions while blocks come and go.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::time::Duration;
 
-use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StopSignal};
 use portico_test_support::fixture;
 use portico_tests_rpc::RpcNode;
 use serde_json::{Value, json, value::RawValue};
@@ -23,22 +22,6 @@ async fn next(messages: &mut Receiver<Box<RawValue>>) -> Value {
     let message: Value = serde_json::from_str(message.get()).unwrap();
     assert_eq!(message["method"], "eth_subscription");
     message["params"]["result"].clone()
-}
-
-fn unwind(node: &RpcNode, to: u64) {
-    let node = node.node();
-    let stop = StopSignal::default();
-    let config = PipelineConfig {
-        database: &node.database,
-        spec: &node.spec,
-        settings: &node.settings,
-        stop: &stop,
-        observer: &(),
-        scratch: node.data_dir().scratch().unwrap(),
-        light_caches: Default::default(),
-    };
-    let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
-    Pipeline::new(config, &source).unwind(to).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +53,7 @@ async fn every_block_is_told_once_and_taken_back_when_it_goes() {
         assert_eq!(next(&mut logs).await, *log);
     }
 
-    unwind(&node, 40);
+    node.node().unwind(40).unwrap();
     let gone = all.iter().filter(|log| log["blockNumber"].as_str() > Some("0x28"));
     let mut gone: Vec<_> = gone.cloned().collect();
     assert!(!gone.is_empty());

@@ -1,7 +1,9 @@
 //! What tests of several crates share: finding the fixtures, a database in a temporary folder, importing a chain.
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -11,7 +13,7 @@ use portico::{DataDir, import_files};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
 use portico_files::BlockFiles;
-use portico_stages::{StageSettings, StopSignal};
+use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StageSettings, StopSignal};
 use tempfile::TempDir;
 
 /// The folder of the test data: `$PORTICO_FIXTURES`, or `shared/fixtures` beside the project.
@@ -92,6 +94,27 @@ impl TestNode {
             &(),
         )?;
         Ok((end.head, end.hash))
+    }
+
+    /// Works with a pipeline that gets no blocks.
+    pub fn with_pipeline<T>(&self, work: impl FnOnce(&mut Pipeline<'_>) -> T) -> Result<T> {
+        let stop = StopSignal::default();
+        let config = PipelineConfig {
+            database: &self.database,
+            spec: &self.spec,
+            settings: &self.settings,
+            stop: &stop,
+            observer: &(),
+            scratch: self.data_dir().scratch()?,
+            light_caches: Default::default(),
+        };
+        let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
+        Ok(work(&mut Pipeline::new(config, &source)))
+    }
+
+    /// Takes all stages back to a block.
+    pub fn unwind(&self, to: u64) -> Result<()> {
+        Ok(self.with_pipeline(|pipeline| pipeline.unwind(to))??)
     }
 
     /// One hash per table.

@@ -1,11 +1,11 @@
 //! What must hold for all stages together, table by table: pieces equal one go, unwinding is identity, and a batch
 //! that fails leaves nothing.
 
-use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::OnceLock};
+use std::{path::PathBuf, sync::OnceLock};
 
 use portico_db::TableDigest;
 use portico_generator::{ForkSchedule, GeneratorConfig, Mix};
-use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StopSignal};
+use portico_stages::{Pipeline, StopSignal};
 use portico_test_support::{TestNode, assert_same_tables, fixture};
 use tempfile::TempDir;
 
@@ -70,18 +70,7 @@ impl Chain {
 }
 
 fn with_pipeline<T>(node: &TestNode, work: impl FnOnce(&mut Pipeline<'_>) -> T) -> T {
-    let stop = StopSignal::default();
-    let config = PipelineConfig {
-        database: &node.database,
-        spec: &node.spec,
-        settings: &node.settings,
-        stop: &stop,
-        observer: &(),
-        scratch: node.data_dir().scratch().unwrap(),
-        light_caches: Default::default(),
-    };
-    let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
-    work(&mut Pipeline::new(config, &source))
+    node.with_pipeline(work).unwrap()
 }
 
 fn unwind(node: &TestNode, to: u64) -> Vec<TableDigest> {
