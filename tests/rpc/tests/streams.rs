@@ -20,7 +20,6 @@ const END: &str = "\r\n0\r\n\r\n";
 
 struct Served {
     node: RpcNode,
-    governor: Governor,
     server: RunningServer,
 }
 
@@ -39,7 +38,7 @@ async fn serve(limits: &[&str]) -> Option<Served> {
     };
     let settings = ServerSettings { ports: vec![port], ..ServerSettings::default() };
     let server = start(&settings, &governor, &Arc::new(NodeInfo::new(String::new()))).await.unwrap();
-    Some(Served { node, governor, server })
+    Some(Served { node, server })
 }
 
 fn request(method: &str, params: Value) -> Value {
