@@ -39,11 +39,11 @@ impl Default for GovernorSettings {
 fn defaults(class: Class, cores: usize) -> ClassSettings {
     let (threads, queue, seconds, mebibytes, nice) = match class {
         Class::Light => (cores * 4, 4096, 5, 32, 0),
-        Class::Call => (cores, 1024, 5, 32, 5),
-        Class::Range => (cores, 256, 30, 160, 10),
-        Class::Trace => (cores, 128, 60, 1024, 10),
-        Class::Proof => (cores.div_ceil(2), 64, 60, 160, 10),
-        Class::Graphql => (cores, 256, 10, 32, 5),
+        Class::Call => (cores, 1024, 5, 32, 10),
+        Class::Range => (cores, 256, 30, 160, 19),
+        Class::Trace => (cores, 128, 60, 1024, 19),
+        Class::Proof => (cores.div_ceil(2), 64, 60, 160, 19),
+        Class::Graphql => (cores, 256, 10, 32, 10),
     };
     ClassSettings {
         threads,

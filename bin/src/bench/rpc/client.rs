@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use eyre::{Result, ensure, eyre};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -47,20 +48,38 @@ impl Client {
 
     /// Sends one call and reads the whole answer.
     pub async fn call(&self, method: &str, params: &Value) -> Outcome {
-        match self.exchange(method, params).await {
-            Ok(bytes) => outcome(&bytes),
+        match self.measure(method, params).await {
+            Ok(outcome) => outcome,
             Err(_) => Outcome::Broken,
         }
     }
 
+    /// Reads the answer without keeping more of it than tells how it was.
+    async fn measure(&self, method: &str, params: &Value) -> Result<Outcome> {
+        let mut body = self.send(method, params).await?;
+        let (mut head, mut last, mut length) = (Vec::new(), None, 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            let room = HEAD_KEPT - head.len();
+            head.extend_from_slice(&data[..data.len().min(room)]);
+            last = data.last().copied().or(last);
+            length += data.len();
+        }
+        Ok(outcome(&head, last, length))
+    }
+
     async fn exchange(&self, method: &str, params: &Value) -> Result<Bytes> {
+        Ok(self.send(method, params).await?.collect().await?.to_bytes())
+    }
+
+    async fn send(&self, method: &str, params: &Value) -> Result<Incoming> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
         let request = hyper::Request::post(format!("http://{}/", self.address))
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let response = self.http.request(request).await?;
         ensure!(response.status().is_success(), "status {}", response.status());
-        Ok(response.into_body().collect().await?.to_bytes())
+        Ok(response.into_body())
     }
 
     /// The result of one call.
@@ -70,13 +89,16 @@ impl Client {
     }
 }
 
-/// Large answers are not taken apart: only whether they begin as a result does.
-fn outcome(bytes: &[u8]) -> Outcome {
+/// Bytes of an answer that are kept: errors are shorter.
+const HEAD_KEPT: usize = 4096;
+
+/// Large answers are not taken apart: only whether they begin and end as a result does.
+fn outcome(head: &[u8], last: Option<u8>, length: usize) -> Outcome {
     const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":"#;
-    if bytes.starts_with(RESULT) && bytes.ends_with(b"}") {
-        return Outcome::Answered(bytes.len());
+    if head.starts_with(RESULT) && last == Some(b'}') {
+        return Outcome::Answered(length);
     }
-    let answer: Option<Value> = serde_json::from_slice(bytes).ok();
+    let answer: Option<Value> = serde_json::from_slice(head).ok();
     let code = answer.and_then(|answer| answer["error"]["code"].as_i64());
     code.map_or(Outcome::Broken, Outcome::Refused)
 }
