@@ -107,11 +107,6 @@ impl Budget {
         Self::new(limit, Arc::default())
     }
 
-    /// When the work must be done.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
     /// How long it may take in all.
     pub fn limit(&self) -> Duration {
         self.limit

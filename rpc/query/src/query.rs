@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use alloy_primitives::B256;
@@ -151,11 +151,6 @@ impl Snapshot<'_> {
     /// The bounds on this call.
     pub fn settings(&self) -> &QuerySettings {
         self.query.settings()
-    }
-
-    /// When this call must be done.
-    pub fn deadline(&self) -> Instant {
-        self.budget.deadline()
     }
 
     /// What is left to this call.

@@ -1,8 +1,10 @@
-//! The serving shell: one port for JSON-RPC over HTTP and WebSocket, GraphQL and health checks.
+//! The serving shell: TCP ports and a socket in the file system, in front of JSON-RPC, GraphQL and health checks.
 //!
 //! ```text
-//!  connection ──> CORS ──> Gate (host and origin checks) ──> /health /ready /graphql
-//!                                                        └─> JSON-RPC: HTTP POST or WebSocket
+//!  port ──> TLS ──> gzip ──> CORS ──> Gate (hosts, origins, tokens) ──> /health /ready /login /graphql
+//!                                                                  ├─> streamed methods, in chunks
+//!                                                                  └─> JSON-RPC: HTTP POST or WebSocket
+//!  IPC socket ──> JSON values one after another ──> JSON-RPC
 //! ```
 //! Here are sockets, limits and orderly shutdown. What methods answer is for `portico-jsonrpc` and
 //! `portico-graphql`.
