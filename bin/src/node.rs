@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use clap::Args;
 use eyre::{Result, WrapErr, bail};
 use portico_chain::check_identity;
-use portico_db::Database;
+use portico_db::{Database, LiveDatabase};
 use portico_governor::Governor;
 use portico_jsonrpc::NodeInfo;
 use portico_query::Query;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
         node_metrics::serve(address)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let query = Query::new(database.clone(), spec.clone(), args.serve.query_settings());
+    let query = Query::new(LiveDatabase::of(database.clone()), spec.clone(), args.serve.query_settings());
     let governor = Governor::start(query, &args.serve.governor_settings()?)?;
     tracing::info!(
         chain = spec.name(),

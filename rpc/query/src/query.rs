@@ -9,7 +9,7 @@ use std::{
 use alloy_primitives::B256;
 use portico_chain::read_checkpoint;
 use portico_chainspec::ChainSpec;
-use portico_db::{Database, RoTxn};
+use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 
 use crate::{QueryError, past_trie::PastTrieCache};
@@ -64,7 +64,7 @@ pub struct Query {
 
 #[derive(Debug)]
 struct Inner {
-    database: Arc<Database>,
+    live: Arc<LiveDatabase>,
     spec: Arc<ChainSpec>,
     settings: QuerySettings,
     forkchoice: RwLock<Forkchoice>,
@@ -72,13 +72,13 @@ struct Inner {
 }
 
 impl Query {
-    /// Queries on a database that holds the chain of `spec`.
-    pub fn new(database: Arc<Database>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
+    /// Queries on a database that holds the chain of `spec`, and on what is published on top of it.
+    pub fn new(live: Arc<LiveDatabase>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
         let (forkchoice, past_trie) = (RwLock::default(), PastTrieCache::default());
-        Self { inner: Arc::new(Inner { database, spec, settings, forkchoice, past_trie }) }
+        Self { inner: Arc::new(Inner { live, spec, settings, forkchoice, past_trie }) }
     }
 
-    /// Opens a snapshot at the newest committed state. It must not outlive one call: the database keeps what it
+    /// Opens a snapshot at the newest state. It must not outlive one call: the database keeps what it
     /// sees for as long.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Query {
     /// # Errors
     /// As [`Query::snapshot`].
     pub fn snapshot_within(&self, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
-        let txn = self.inner.database.begin_ro()?;
+        let txn = self.inner.live.begin_ro()?;
         let head = read_checkpoint(&txn, "Finish")?;
         Ok(Snapshot { query: self, txn, head, budget })
     }
@@ -104,7 +104,7 @@ impl Query {
 
     /// Where the database lies.
     pub fn database_path(&self) -> &Path {
-        self.inner.database.path()
+        self.inner.live.database().path()
     }
 
     /// The bounds on a call.
