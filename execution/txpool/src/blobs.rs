@@ -76,9 +76,4 @@ impl BlobIndex {
     pub fn get(&self, hash: &B256) -> Option<&PooledBlob> {
         self.blobs.get(hash)?.last()
     }
-
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.blobs.is_empty()
-    }
 }

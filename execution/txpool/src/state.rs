@@ -393,14 +393,6 @@ impl State {
             self.standing.enter(*address, sender, &self.settings, self.head.fees);
         }
     }
-
-    /// Pending and queued transactions, counted one by one.
-    #[cfg(test)]
-    pub fn count_by_walking(&self) -> (usize, usize) {
-        let pending = self.senders.values().map(Sender::pending_len).sum();
-        let all: usize = self.senders.values().map(Sender::len).sum();
-        (pending, all - pending)
-    }
 }
 
 fn blobs_of(transaction: &PoolTransaction) -> Option<(&Arc<crate::Sidecar>, &[B256])> {
