@@ -26,6 +26,17 @@ pub enum AccountCode {
     Contract,
 }
 
+impl AccountCode {
+    /// What code is: a delegation is 23 bytes that begin with 0xef0100.
+    pub fn of(code: &[u8]) -> Self {
+        match code {
+            [] => Self::None,
+            [0xef, 0x01, 0x00, address @ ..] if address.len() == 20 => Self::Delegation,
+            _ => Self::Contract,
+        }
+    }
+}
+
 /// Accounts as of the newest head that the caller knows.
 pub trait AccountReader {
     /// Reads accounts, in the order of `addresses`, as of one block.

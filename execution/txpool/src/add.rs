@@ -204,7 +204,7 @@ impl Pool {
                 metrics::sizes(&state.standing.totals, state.senders.len(), state.kept.bytes());
             }
             self.write_down(&local);
-            self.listeners.tell(&announced);
+            self.announcements.tell(&announced);
         }
     }
 }

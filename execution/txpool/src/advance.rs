@@ -65,7 +65,7 @@ impl Pool {
                 now,
             })
         };
-        self.listeners.tell(&announced);
+        self.announcements.tell(&announced);
         self.keep_journal_short(now);
         Ok(())
     }

@@ -14,7 +14,7 @@ use portico_chainspec::ChainSpec;
 use portico_evm::BlockRules;
 
 use crate::{
-    BestFor, BestTransactions, PoolTransaction, PooledBlob, Settings, events::Listeners, head::Head,
+    BestFor, BestTransactions, PoolTransaction, PooledBlob, Settings, events::Announcements, head::Head,
     journal::Journal, sender::Sender, state::State,
 };
 
@@ -27,7 +27,7 @@ pub struct Pool {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) settings: Arc<Settings>,
     state: RwLock<State>,
-    pub(crate) listeners: Listeners,
+    pub(crate) announcements: Announcements,
     pub(crate) journal: Mutex<Option<Journal>>,
     sequence: AtomicU64,
 }
@@ -72,7 +72,7 @@ impl Pool {
             state: RwLock::new(State::new(settings.clone(), head, fork)),
             spec,
             settings,
-            listeners: Listeners::default(),
+            announcements: Announcements::default(),
             journal: Mutex::new(None),
             sequence: AtomicU64::new(0),
         }
@@ -154,10 +154,21 @@ impl Pool {
         versioned_hashes.iter().map(|hash| state.blobs.get(hash).cloned()).collect()
     }
 
-    /// Tells of each transaction that becomes pending from now on. Who falls `capacity` transactions behind is dropped: the
-    /// receiver ends.
-    pub fn subscribe(&self, capacity: usize) -> Receiver<Arc<PoolTransaction>> {
-        self.listeners.add(capacity)
+    /// Tells the hash of each transaction that becomes pending from now on. Who falls `capacity` of them behind is dropped:
+    /// the receiver ends.
+    pub fn subscribe(&self, capacity: usize) -> Receiver<B256> {
+        self.announcements.listen(capacity)
+    }
+
+    /// How many transactions became pending up to now, for [`Self::announced_since`].
+    pub fn announced(&self) -> u64 {
+        self.announcements.count()
+    }
+
+    /// Hashes of the transactions that became pending after the first `count`, as far as they are remembered (the last
+    /// 16,384), and how many there are now in all. For those who ask from time to time.
+    pub fn announced_since(&self, count: u64) -> (Vec<B256>, u64) {
+        self.announcements.since(count)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod kit;
 
-use alloy_primitives::{Address, map::HashSet};
+use alloy_primitives::{Address, B256};
 use kit::*;
 use portico_chainspec::Fork;
 use portico_txpool::{AccountCode, BestFor, PoolTransaction};
@@ -201,13 +201,16 @@ fn the_iterator_is_a_snapshot() {
 fn listeners_hear_what_becomes_pending_once() {
     let bench = Bench::new();
     let heard = bench.pool.subscribe(16);
-    bench.add(signer(1).fee(1, 2 * GWEI, GWEI)).unwrap();
+    let second = bench.add(signer(1).fee(1, 2 * GWEI, GWEI)).unwrap().hash;
     assert!(heard.is_empty());
-    bench.add(signer(1).fee(0, 2 * GWEI, GWEI)).unwrap();
-    let nonces: Vec<u64> = heard.try_iter().map(|tx| tx.nonce()).collect();
-    assert_eq!(nonces, [0, 1]);
-    bench.add(signer(1).fee(0, 3 * GWEI, 2 * GWEI)).unwrap();
-    assert_eq!(heard.try_iter().map(|tx| tx.tip_cap()).collect::<Vec<_>>(), [2 * GWEI]);
+    let first = bench.add(signer(1).fee(0, 2 * GWEI, GWEI)).unwrap().hash;
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [first, second]);
+    let third = bench.add(signer(1).fee(0, 3 * GWEI, 2 * GWEI)).unwrap().hash;
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [third]);
+    assert_eq!(bench.pool.announced_since(0), (vec![first, second, third], 3));
+    assert_eq!(bench.pool.announced_since(2), (vec![third], 3));
+    assert_eq!(bench.pool.announced_since(9), (vec![], 3));
+    assert_eq!(bench.pool.announced(), 3);
 }
 
 #[test]
@@ -215,10 +218,17 @@ fn listeners_that_lag_are_dropped() {
     let bench = Bench::new();
     let slow = bench.pool.subscribe(2);
     let quick = bench.pool.subscribe(100);
-    for nonce in 0..5 {
-        bench.add(signer(1).fee(nonce, 2 * GWEI, GWEI)).unwrap();
-    }
-    let heard: HashSet<u64> = slow.iter().map(|tx| tx.nonce()).collect();
-    assert_eq!(heard, HashSet::from_iter([0, 1]), "the receiver ends after what it has room for");
-    assert_eq!(quick.try_iter().count(), 5);
+    let hashes: Vec<B256> =
+        (0..5).map(|nonce| bench.add(signer(1).fee(nonce, 2 * GWEI, GWEI)).unwrap().hash).collect();
+    assert_eq!(slow.iter().collect::<Vec<_>>(), hashes[..2], "the receiver ends after what it has room for");
+    assert_eq!(quick.try_iter().collect::<Vec<_>>(), hashes);
+}
+
+#[test]
+fn code_is_none_a_delegation_or_a_contracts() {
+    let delegation = [&[0xef, 1, 0][..], &[7; 20]].concat();
+    assert_eq!(AccountCode::of(&[]), AccountCode::None);
+    assert_eq!(AccountCode::of(&delegation), AccountCode::Delegation);
+    assert_eq!(AccountCode::of(&delegation[..22]), AccountCode::Contract);
+    assert_eq!(AccountCode::of(&[0]), AccountCode::Contract);
 }
