@@ -14,9 +14,11 @@ mod init;
 mod logging;
 mod node;
 mod node_metrics;
+mod pool_watch;
 mod progress;
 mod serve_args;
 mod stage;
+mod txpool_args;
 
 pub use bench::{GeneratedChain, generate_chain};
 pub use datadir::{DataDir, DatabaseArgs, DatabaseTuning};

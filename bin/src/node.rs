@@ -16,8 +16,9 @@ use crate::{
     datadir::DatabaseArgs,
     import::{head, stop_on_signals_saying},
     init::ChainArgs,
-    node_metrics,
+    node_metrics, pool_watch,
     serve_args::ServeArgs,
+    txpool_args::TxpoolArgs,
 };
 
 /// Flags of `portico node`.
@@ -29,6 +30,8 @@ pub struct NodeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    txpool: TxpoolArgs,
     /// Serve Prometheus metrics at this address and port
     #[arg(long, env = "PORTICO_METRICS", value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
@@ -48,6 +51,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let query = Query::new(LiveDatabase::of(database.clone()), spec.clone(), args.serve.query_settings());
+    pool_watch::start(&query, args.txpool.settings(&args.database.datadir), &stop)?;
     let governor = Governor::start(query, &args.serve.governor_settings()?)?;
     tracing::info!(
         chain = spec.name(),

@@ -16,6 +16,7 @@ pub(crate) fn serve(address: SocketAddr) -> Result<()> {
         .install()
         .wrap_err_with(|| format!("serving metrics at {address}"))?;
     portico_stages::describe_metrics();
+    portico_txpool::describe_metrics();
     metrics_process::Collector::default().describe();
     describe_gauge!("portico_db_file_bytes", Unit::Bytes, "bytes of the database file that are in use");
     describe_gauge!(

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use alloy_primitives::utils::parse_ether;
 use clap::Args;
 use eyre::Result;
 use portico_governor::GovernorSettings;
@@ -126,6 +127,18 @@ pub(crate) struct ServeArgs {
     /// Seconds that one eth_call works at most; short for --rpc.limit call.time=SECONDS
     #[arg(long = "rpc.evmtimeout", env = "PORTICO_RPC_EVMTIMEOUT", value_name = "SECONDS")]
     call_seconds: Option<u64>,
+    /// Ether that a transaction which is sent over RPC may pay for gas at most, 0 for no bound
+    #[arg(
+        long = "rpc.txfeecap",
+        env = "PORTICO_RPC_TXFEECAP",
+        default_value = "1",
+        value_parser = wei_of_ether,
+        value_name = "ETHER"
+    )]
+    tx_fee_cap: u128,
+    /// Take transactions over RPC that are valid on every chain (without EIP-155)
+    #[arg(long = "rpc.allow-unprotected-txs", env = "PORTICO_RPC_ALLOW_UNPROTECTED_TXS")]
+    unprotected: bool,
     /// A bound of a class of calls, as trace.threads=4. Classes: light, call, range, trace, proof, graphql. Bounds:
     /// threads, queue (calls that wait), wait and time (seconds), bytes (of an answer), nice (0 to 19)
     #[arg(
@@ -154,6 +167,8 @@ impl ServeArgs {
             log_results_max: self.logs_max,
             call_gas_max: self.gas_cap,
             proof_blocks_max: self.proof_blocks,
+            tx_fee_max: self.tx_fee_cap,
+            unprotected_allowed: self.unprotected,
             ..QuerySettings::default()
         }
     }
@@ -208,5 +223,28 @@ impl ServeArgs {
             namespaces: Namespace::ALL.to_vec(),
         });
         ServerSettings { ports, ipc, connections_max: self.connections_max, ..ServerSettings::default() }
+    }
+}
+
+/// Wei of an amount of ether in decimal, as `0.5`.
+fn wei_of_ether(text: &str) -> Result<u128, String> {
+    parse_ether(text)
+        .ok()
+        .and_then(|wei| u128::try_from(wei).ok())
+        .ok_or_else(|| format!("{text:?} is no amount of ether"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_ether_are_decimal() {
+        assert_eq!(wei_of_ether("1"), Ok(1_000_000_000_000_000_000));
+        assert_eq!(wei_of_ether("0.5"), Ok(500_000_000_000_000_000));
+        assert_eq!(wei_of_ether("0"), Ok(0));
+        for text in ["", "x", "-1", "999999999999999999999999999999"] {
+            assert!(wei_of_ether(text).is_err(), "{text}");
+        }
     }
 }

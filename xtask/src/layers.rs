@@ -32,10 +32,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("portico-tracers", &["portico-evm"]),
+    ("portico-txpool", &["portico-chainspec", "portico-consensus", "portico-evm"]),
     (
         "portico-query",
         &[
             "portico-tracers",
+            "portico-txpool",
             "portico-db",
             "portico-chain",
             "portico-state",

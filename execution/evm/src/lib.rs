@@ -45,7 +45,9 @@ pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::{context::TxEnv, inspector::NoOpInspector};
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
 pub use single::execute_single;
-pub use transaction::{TransactionFault, ValidTransaction, validate_transaction};
+pub use transaction::{
+    TransactionFault, ValidTransaction, validate_recovered_transaction, validate_transaction,
+};
 
 /// A transaction as blocks hold it.
 pub type Transaction = portico_db::models::Transaction;

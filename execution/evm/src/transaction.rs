@@ -50,6 +50,28 @@ pub fn validate_transaction(
     transaction: &Transaction,
 ) -> Result<ValidTransaction, TransactionFault> {
     let sender = recover_sender(transaction, SignatureRules::of(rules));
+    judge(rules, transaction, sender)
+}
+
+/// As [`validate_transaction`] for a transaction whose sender was recovered before, under the signature rules of the
+/// same block.
+///
+/// # Errors
+/// [`TransactionFault::Rule`]: the first rule that is broken.
+pub fn validate_recovered_transaction(
+    rules: BlockRules<'_>,
+    transaction: &Transaction,
+    sender: Address,
+) -> Result<ValidTransaction, TransactionFault> {
+    judge(rules, transaction, Some(sender))
+}
+
+/// Judges a transaction whose signature is invalid if `sender` is `None`.
+fn judge(
+    rules: BlockRules<'_>,
+    transaction: &Transaction,
+    sender: Option<Address>,
+) -> Result<ValidTransaction, TransactionFault> {
     let EvmEnv { cfg_env, block_env } = block_environment(rules, &roomy_header(rules), Address::ZERO);
     let spec = cfg_env.spec;
     let environment = transaction_environment(transaction, sender.unwrap_or_default());
@@ -94,7 +116,7 @@ mod tests {
     use super::*;
 
     /// Under the rules of a test network's first block.
-    fn judge(fork: &str, transaction: &Transaction) -> Result<ValidTransaction, TransactionFault> {
+    fn judge_by(fork: &str, transaction: &Transaction) -> Result<ValidTransaction, TransactionFault> {
         let spec = ChainSpec::for_test_network(fork, 1, None).unwrap();
         let merged = spec.terminal_total_difficulty().is_some();
         validate_transaction(
@@ -119,12 +141,18 @@ mod tests {
 
     #[test]
     fn a_call_takes_21000_and_its_data() {
-        assert_eq!(judge("Berlin", &legacy(21_000, 0, call(), vec![])).unwrap().intrinsic_gas, 21_000);
-        assert_eq!(judge("Byzantium", &legacy(90_000, 0, call(), vec![0, 1])).unwrap().intrinsic_gas, 21_072);
-        assert_eq!(judge("Istanbul", &legacy(90_000, 0, call(), vec![0, 1])).unwrap().intrinsic_gas, 21_020);
-        let prague = judge("Prague", &legacy(90_000, 0, call(), vec![0, 1])).unwrap();
+        assert_eq!(judge_by("Berlin", &legacy(21_000, 0, call(), vec![])).unwrap().intrinsic_gas, 21_000);
+        assert_eq!(
+            judge_by("Byzantium", &legacy(90_000, 0, call(), vec![0, 1])).unwrap().intrinsic_gas,
+            21_072
+        );
+        assert_eq!(
+            judge_by("Istanbul", &legacy(90_000, 0, call(), vec![0, 1])).unwrap().intrinsic_gas,
+            21_020
+        );
+        let prague = judge_by("Prague", &legacy(90_000, 0, call(), vec![0, 1])).unwrap();
         assert_eq!((prague.intrinsic_gas, prague.floor_gas), (21_020, 21_050));
-        let short = judge("Berlin", &legacy(20_999, 0, call(), vec![]));
+        let short = judge_by("Berlin", &legacy(20_999, 0, call(), vec![]));
         let rule = InvalidTransaction::CallGasCostMoreThanGasLimit { gas_limit: 20_999, initial_gas: 21_000 };
         assert_eq!(short, Err(TransactionFault::Rule(rule)));
     }
@@ -133,15 +161,15 @@ mod tests {
     fn limits_come_with_their_forks() {
         let nonce = legacy(21_000, u64::MAX, call(), vec![]);
         let too_far = Err(TransactionFault::Rule(InvalidTransaction::NonceOverflowInTransaction));
-        assert_eq!(judge("Frontier", &nonce), too_far);
+        assert_eq!(judge_by("Frontier", &nonce), too_far);
         let init_code = legacy(10_000_000, 0, TxKind::Create, vec![0; 49_153]);
-        assert!(judge("Paris", &init_code).is_ok());
+        assert!(judge_by("Paris", &init_code).is_ok());
         let too_long = Err(TransactionFault::Rule(InvalidTransaction::CreateInitCodeSizeLimit));
-        assert_eq!(judge("Shanghai", &init_code), too_long);
+        assert_eq!(judge_by("Shanghai", &init_code), too_long);
         let greedy = legacy((1 << 24) + 1, 0, call(), vec![]);
-        assert!(judge("Prague", &greedy).is_ok());
+        assert!(judge_by("Prague", &greedy).is_ok());
         assert!(matches!(
-            judge("Osaka", &greedy),
+            judge_by("Osaka", &greedy),
             Err(TransactionFault::Rule(InvalidTransaction::TxGasLimitGreaterThanCap { .. }))
         ));
     }
@@ -149,14 +177,14 @@ mod tests {
     #[test]
     fn signatures_are_judged_by_fork() {
         let chain_id = legacy(21_000, 0, call(), vec![]);
-        assert_eq!(judge("Homestead", &chain_id), Err(TransactionFault::Signature));
-        assert!(judge("SpuriousDragon", &chain_id).is_ok());
+        assert_eq!(judge_by("Homestead", &chain_id), Err(TransactionFault::Signature));
+        assert!(judge_by("SpuriousDragon", &chain_id).is_ok());
         let order: U256 =
             "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141".parse().unwrap();
         let tx = TxLegacy { gas_limit: 60_000, gas_price: 1, to: call(), ..TxLegacy::default() };
         let high = Transaction::Legacy(tx.into_signed(signature(order - U256::from(1))));
-        assert!(judge("Frontier", &high).is_ok());
-        assert_eq!(judge("Homestead", &high), Err(TransactionFault::Signature));
+        assert!(judge_by("Frontier", &high).is_ok());
+        assert_eq!(judge_by("Homestead", &high), Err(TransactionFault::Signature));
     }
 
     #[test]
@@ -174,13 +202,13 @@ mod tests {
         };
         let mut hash = B256::ZERO;
         hash[0] = 1;
-        assert!(judge("Cancun", &of(vec![hash])).is_ok());
+        assert!(judge_by("Cancun", &of(vec![hash])).is_ok());
         let fault = |rule| Err(TransactionFault::Rule(rule));
-        assert_eq!(judge("Cancun", &of(vec![])), fault(InvalidTransaction::EmptyBlobs));
+        assert_eq!(judge_by("Cancun", &of(vec![])), fault(InvalidTransaction::EmptyBlobs));
         assert_eq!(
-            judge("Cancun", &of(vec![B256::ZERO])),
+            judge_by("Cancun", &of(vec![B256::ZERO])),
             fault(InvalidTransaction::BlobVersionNotSupported)
         );
-        assert_eq!(judge("Shanghai", &of(vec![hash])), fault(InvalidTransaction::Eip4844NotSupported));
+        assert_eq!(judge_by("Shanghai", &of(vec![hash])), fault(InvalidTransaction::Eip4844NotSupported));
     }
 }

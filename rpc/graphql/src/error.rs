@@ -2,7 +2,7 @@
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 use portico_governor::Refusal;
-use portico_query::QueryError;
+use portico_query::{PoolError, QueryError};
 
 /// Why a field has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,17 +30,6 @@ pub enum GraphqlError {
     /// The block has no state in this chain.
     #[error("an ommer has no state of its own")]
     Ommer,
-    /// The transaction was mined, or another one of its sender with this nonce.
-    #[error("nonce too low: {nonce}, the sender's next is {next_nonce}")]
-    NonceTooLow {
-        /// The transaction's.
-        nonce: u64,
-        /// The sender's.
-        next_nonce: u64,
-    },
-    /// Nothing can be done with a transaction.
-    #[error("this node has no transaction pool: it cannot send transactions")]
-    NoPool,
     /// The document is not GraphQL.
     #[error("{reason}")]
     Syntax {
@@ -72,6 +61,8 @@ pub enum GraphqlError {
 
 /// JSON-RPC 2.0: arguments that make no sense.
 const INVALID_PARAMS: i32 = -32602;
+/// EIP-1474: the pool refuses a transaction.
+const REFUSED: i32 = -32000;
 /// Besu: the nonce was used.
 const NONCE_TOO_LOW: i32 = -32001;
 /// EIP-1474: nothing here can do that.
@@ -87,8 +78,12 @@ impl GraphqlError {
             Self::Query(QueryError::RangeReversed { .. } | QueryError::Undecodable { .. }) => {
                 Some(INVALID_PARAMS)
             }
-            Self::NonceTooLow { .. } => Some(NONCE_TOO_LOW),
-            Self::NoPool => Some(UNSUPPORTED),
+            Self::Query(QueryError::Pool(PoolError::Undecodable(_) | PoolError::InvalidSender)) => {
+                Some(INVALID_PARAMS)
+            }
+            Self::Query(QueryError::Pool(PoolError::NonceTooLow { .. })) => Some(NONCE_TOO_LOW),
+            Self::Query(QueryError::Pool(error)) if !error.is_internal() => Some(REFUSED),
+            Self::Query(QueryError::NoPool) => Some(UNSUPPORTED),
             Self::TooManyBlocks { .. }
             | Self::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => Some(LIMIT),
             Self::Query(_)

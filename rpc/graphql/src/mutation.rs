@@ -1,9 +1,10 @@
 //! What changes something.
 
 use async_graphql::{Context, Object, Result};
+use portico_query::Snapshot;
 
 use crate::{
-    GraphqlError, Reader,
+    Reader,
     scalars::{Bytes, Bytes32},
 };
 
@@ -15,15 +16,7 @@ pub struct Mutation;
 impl Mutation {
     /// SendRawTransaction sends an RLP-encoded transaction to the network.
     async fn send_raw_transaction(&self, context: &Context<'_>, data: Bytes) -> Result<Bytes32> {
-        let judge = move |snapshot: &portico_query::Snapshot<'_>| {
-            let submission = snapshot.submission(&data.0)?;
-            let account = snapshot.account(&submission.sender, snapshot.head())?;
-            Ok((submission, account.unwrap_or_default().nonce))
-        };
-        let (submission, next_nonce) = context.data::<Reader>()?.read(judge).await?;
-        if submission.nonce < next_nonce {
-            return Err(GraphqlError::NonceTooLow { nonce: submission.nonce, next_nonce }.into());
-        }
-        Err(GraphqlError::NoPool.into())
+        let submit = move |snapshot: &Snapshot<'_>| snapshot.submit(&data.0);
+        Ok(Bytes32(context.data::<Reader>()?.read(submit).await?.hash))
     }
 }

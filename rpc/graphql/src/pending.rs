@@ -1,8 +1,10 @@
-//! The pending state. There is no transaction pool: it is the state after the head.
+//! The pending state: that after the head, and the transactions of the pool that a block could execute.
 
 use async_graphql::{Context, Object, Result};
+use portico_query::Snapshot;
 
 use crate::{
+    Reader,
     account::Account,
     call::{CallData, CallResult, estimate, run},
     nullable::or_null,
@@ -20,13 +22,16 @@ pub struct Pending {
 #[Object]
 impl Pending {
     /// TransactionCount is the number of transactions in the pending state.
-    async fn transaction_count(&self) -> Long {
-        Long(0)
+    async fn transaction_count(&self, context: &Context<'_>) -> Result<Long> {
+        let count =
+            |snapshot: &Snapshot<'_>| Ok(snapshot.pool().map_or(0, |pool| pool.status().pending as u64));
+        Ok(Long(context.data::<Reader>()?.read(count).await?))
     }
 
     /// Transactions is a list of transactions in the current pending state.
-    async fn transactions(&self) -> Option<Vec<Transaction>> {
-        Some(Vec::new())
+    #[graphql(complexity = "100 * child_complexity")]
+    async fn transactions(&self, context: &Context<'_>) -> Option<Vec<Transaction>> {
+        or_null(context, pending_transactions(context).await.map(Some))
     }
 
     /// Account fetches an Ethereum account for the pending state.
@@ -46,4 +51,12 @@ impl Pending {
     async fn estimate_gas(&self, context: &Context<'_>, data: CallData) -> Result<Long> {
         estimate(context, data, self.head).await
     }
+}
+
+async fn pending_transactions(context: &Context<'_>) -> Result<Vec<Transaction>> {
+    let pending = |snapshot: &Snapshot<'_>| {
+        let pending = snapshot.pending_transactions();
+        Ok(pending.iter().map(|transaction| Transaction::pending(transaction)).collect())
+    };
+    Ok(context.data::<Reader>()?.read(pending).await?)
 }

@@ -137,8 +137,13 @@ async fn find_block(context: &Context<'_>, number: Option<Long>, hash: Option<By
 }
 
 async fn find_transaction(context: &Context<'_>, hash: Bytes32) -> Result<Option<Transaction>> {
-    let found = context.data::<Reader>()?.read(move |snapshot| snapshot.transaction(&hash.0)).await?;
-    Ok(found.map(Transaction::new))
+    let find = move |snapshot: &Snapshot<'_>| {
+        if let Some(found) = snapshot.transaction(&hash.0)? {
+            return Ok(Some(Transaction::new(found)));
+        }
+        Ok(snapshot.pooled_transaction(&hash.0).map(|pooled| Transaction::pending(&pooled)))
+    };
+    Ok(context.data::<Reader>()?.read(find).await?)
 }
 
 async fn sync_state(context: &Context<'_>) -> Result<Option<SyncState>> {

@@ -2,9 +2,9 @@
 
 use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use async_graphql::{Context, Object, Result, SimpleObject};
-use portico_query::{LogAt, ReceiptAt, TransactionAt};
+use portico_query::{BlockPosition, LogAt, PoolTransaction, ReceiptAt, TransactionAt};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -19,7 +19,9 @@ use crate::{
 /// An Ethereum transaction.
 #[derive(Debug)]
 pub struct Transaction {
+    /// A pending one's position means nothing.
     at: TransactionAt,
+    is_pending: bool,
     receipt: OnceCell<ReceiptAt>,
 }
 
@@ -32,10 +34,22 @@ pub struct AccessTuple {
 
 impl Transaction {
     pub(crate) fn new(at: TransactionAt) -> Self {
-        Self { at, receipt: OnceCell::new() }
+        Self { at, is_pending: false, receipt: OnceCell::new() }
     }
 
-    async fn receipt(&self, context: &Context<'_>) -> Result<&ReceiptAt> {
+    /// One that waits for a block.
+    pub(crate) fn pending(transaction: &PoolTransaction) -> Self {
+        let nowhere = BlockPosition { block_number: 0, block_hash: B256::ZERO, timestamp: 0, base_fee: None };
+        let (transaction, sender) = (transaction.transaction().clone(), transaction.sender());
+        let at = TransactionAt { transaction, sender, block: nowhere, tx_index: 0 };
+        Self { is_pending: true, ..Self::new(at) }
+    }
+
+    /// `None` while it waits for a block.
+    async fn receipt(&self, context: &Context<'_>) -> Result<Option<&ReceiptAt>> {
+        if self.is_pending {
+            return Ok(None);
+        }
         let reader = context.data::<Reader>()?;
         let hash = *self.at.transaction.tx_hash();
         let (block_number, tx_index) = (self.at.block.block_number, self.at.tx_index);
@@ -45,7 +59,7 @@ impl Transaction {
             let receipt = found.filter(|receipt| *receipt.transaction.transaction.tx_hash() == hash);
             receipt.ok_or(GraphqlError::Lost)
         };
-        Ok(self.receipt.get_or_try_init(load).await?)
+        Ok(Some(self.receipt.get_or_try_init(load).await?))
     }
 }
 
@@ -69,7 +83,7 @@ impl Transaction {
     /// Index is the index of this transaction in the parent block. This will be null if the transaction has not yet
     /// been mined.
     async fn index(&self) -> Option<Long> {
-        Some(Long(self.at.tx_index))
+        (!self.is_pending).then_some(Long(self.at.tx_index))
     }
 
     /// From is the account that sent this transaction - this will always be an externally owned account.
@@ -120,6 +134,9 @@ impl Transaction {
 
     /// EffectiveTip is the actual amount of reward going to miner after considering the max fee cap.
     async fn effective_tip(&self) -> Option<BigInt> {
+        if self.is_pending {
+            return None;
+        }
         let base_fee = self.at.block.base_fee.unwrap_or_default();
         self.at.transaction.effective_tip_per_gas(base_fee).map(wei)
     }
@@ -137,6 +154,9 @@ impl Transaction {
     /// Block is the block this transaction was mined in. This will be null if the transaction has not yet been
     /// mined.
     async fn block(&self, context: &Context<'_>) -> Option<Block> {
+        if self.is_pending {
+            return None;
+        }
         or_null(context, async { Block::canonical(context, self.at.block.block_number).await }.await)
     }
 
@@ -147,8 +167,8 @@ impl Transaction {
         or_null(
             context,
             async {
-                let receipt = self.receipt(context).await?;
-                Ok(receipt.commits_to_status.then(|| Long(receipt.receipt.success.into())))
+                let receipt = self.receipt(context).await?.filter(|receipt| receipt.commits_to_status);
+                Ok(receipt.map(|receipt| Long(receipt.receipt.success.into())))
             }
             .await,
         )
@@ -157,7 +177,10 @@ impl Transaction {
     /// GasUsed is the amount of gas that was used processing this transaction. If the transaction has not yet been
     /// mined, this field will be null.
     async fn gas_used(&self, context: &Context<'_>) -> Option<Long> {
-        or_null(context, async { Ok(Some(Long(self.receipt(context).await?.gas_used))) }.await)
+        or_null(
+            context,
+            async { Ok(self.receipt(context).await?.map(|receipt| Long(receipt.gas_used))) }.await,
+        )
     }
 
     /// CumulativeGasUsed is the total gas used in the block up to and including this transaction. If the transaction
@@ -165,13 +188,17 @@ impl Transaction {
     async fn cumulative_gas_used(&self, context: &Context<'_>) -> Option<Long> {
         or_null(
             context,
-            async { Ok(Some(Long(self.receipt(context).await?.receipt.cumulative_gas_used))) }.await,
+            async {
+                let receipt = self.receipt(context).await?;
+                Ok(receipt.map(|receipt| Long(receipt.receipt.cumulative_gas_used)))
+            }
+            .await,
         )
     }
 
     /// EffectiveGasPrice is actual value per gas deducted from the sender's account.
     async fn effective_gas_price(&self) -> Option<BigInt> {
-        Some(wei(self.at.effective_gas_price()))
+        (!self.is_pending).then(|| wei(self.at.effective_gas_price()))
     }
 
     /// BlobGasUsed is the amount of blob gas used by this transaction.
@@ -181,7 +208,11 @@ impl Transaction {
 
     /// BlobGasPrice is the actual value per blob gas deducted from the senders account.
     async fn blob_gas_price(&self, context: &Context<'_>) -> Option<BigInt> {
-        or_null(context, async { Ok(self.receipt(context).await?.blob_gas_price.map(wei)) }.await)
+        or_null(
+            context,
+            async { Ok(self.receipt(context).await?.and_then(|receipt| receipt.blob_gas_price).map(wei)) }
+                .await,
+        )
     }
 
     /// CreatedContract is the account that was created by a contract creation transaction. If the transaction was not
@@ -190,7 +221,7 @@ impl Transaction {
         or_null(
             context,
             async {
-                match self.receipt(context).await?.created_address() {
+                match self.receipt(context).await?.and_then(ReceiptAt::created_address) {
                     Some(address) => Account::at(context, address, block).await.map(Some),
                     None => Ok(None),
                 }
@@ -206,7 +237,7 @@ impl Transaction {
         or_null(
             context,
             async {
-                let receipt = self.receipt(context).await?;
+                let Some(receipt) = self.receipt(context).await? else { return Ok(None) };
                 let logs = (receipt.first_log_index..).zip(&receipt.receipt.logs).map(|(log_index, log)| {
                     Log(LogAt {
                         log: log.clone(),
@@ -274,7 +305,7 @@ impl Transaction {
     /// RawReceipt is the canonical encoding of the receipt. For post EIP-2718 typed transactions this is equivalent to
     /// TxType || ReceiptEncoding.
     async fn raw_receipt(&self, context: &Context<'_>) -> Result<Bytes> {
-        Ok(Bytes(self.receipt(context).await?.encoded()))
+        Ok(Bytes(self.receipt(context).await?.map(ReceiptAt::encoded).unwrap_or_default()))
     }
 
     /// BlobVersionedHashes is a set of hash outputs from the blobs in the transaction.

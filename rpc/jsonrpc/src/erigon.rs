@@ -18,7 +18,7 @@ use crate::{
     debug_state::Number,
     error::{invalid_input, with_general_code},
     eth::{
-        FilterArgument, RpcBlock, RpcLog, RpcReceipt,
+        FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction,
         convert::{self, TransactionDetail},
     },
     workers::Class,
@@ -82,7 +82,7 @@ pub trait ErigonApi {
     fn node_info(&self) -> RpcResult<Vec<Value>>;
 }
 
-/// OpenEthereum's list of an account's slots.
+/// OpenEthereum's list of an account's slots, and of pending transactions.
 #[rpc(server, namespace = "parity")]
 pub trait ParityApi {
     /// Slots of an account that are set, in order, after `offset`.
@@ -94,6 +94,10 @@ pub trait ParityApi {
         offset: Option<Bytes>,
         block: Option<BlockId>,
     ) -> RpcResult<Vec<B256>>;
+
+    /// Transactions that could be in the next block, by sender and nonce: the first `limit`.
+    #[method(name = "pendingTransactions")]
+    async fn pending_transactions(&self, limit: Option<Number>) -> RpcResult<Vec<RpcTransaction>>;
 }
 
 /// Seconds since 1970: a number, also quoted, in decimal or hexadecimal.
@@ -323,6 +327,15 @@ impl ParityApiServer for Erigon {
                 ControlFlow::Continue(())
             })?;
             Ok(keys)
+        })
+        .await
+    }
+
+    async fn pending_transactions(&self, limit: Option<Number>) -> RpcResult<Vec<RpcTransaction>> {
+        let limit = limit.and_then(|limit| usize::try_from(limit.get()).ok()).unwrap_or(usize::MAX);
+        self.read(Class::Range, move |snapshot| {
+            let pending = snapshot.pending_transactions();
+            Ok(pending.iter().take(limit).map(|transaction| convert::pooled(transaction)).collect())
         })
         .await
     }

@@ -1,5 +1,8 @@
 //! From why a query has no answer to the code that clients expect. The only place where codes are made.
 
+use std::time::Duration;
+
+use alloy_primitives::B256;
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use portico_governor::Refusal;
 use portico_query::{CallError, InvalidTransaction, QueryError, TracerError};
@@ -49,6 +52,14 @@ pub enum MethodError {
     /// This node makes no blocks.
     #[error("etherbase must be explicitly specified")]
     NoCoinbase,
+    /// A transaction was taken, and is not in a block yet.
+    #[error("the transaction was added to the pool and was not in a block within {} s", waited.as_secs_f64())]
+    NotIncluded {
+        /// Its hash.
+        hash: B256,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// Nobody mines any more.
     #[error("not supported, consensus engine is not ethash")]
     NoMining,
@@ -93,6 +104,8 @@ const BLOCK_GAS: i32 = -38015;
 const UNKNOWN_BLOCK: i32 = -39001;
 /// Execution API: the code reverted; `data` is what it returned.
 const REVERTED: i32 = 3;
+/// EIP-7966: a transaction waits still; `data` is its hash.
+const NOT_INCLUDED: i32 = 4;
 /// EIP-4444: history that is not kept.
 const PRUNED: i32 = 4444;
 
@@ -140,6 +153,7 @@ impl From<MethodError> for ErrorObjectOwned {
             MethodError::Query(QueryError::Reverted { output, .. }) => {
                 ErrorObject::owned(code, message, Some(output))
             }
+            MethodError::NotIncluded { hash, .. } => ErrorObject::owned(code, message, Some(hash)),
             _ => ErrorObject::owned(code, message, None::<()>),
         }
     }
@@ -152,6 +166,7 @@ fn code(error: &MethodError) -> i32 {
         MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
         MethodError::TooManySlots { .. } | MethodError::TooManyCalls { .. } => CLIENT_LIMIT,
         MethodError::FilterNotFound | MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+        MethodError::NotIncluded { .. } => NOT_INCLUDED,
         MethodError::TooManyFilters { .. } => LIMIT,
         MethodError::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => LIMIT,
         MethodError::NotAllowed => UNAUTHORIZED,
@@ -209,6 +224,9 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::NotPrecompile { .. } | QueryError::AlreadyOverridden { .. } => INVALID_INPUT,
         QueryError::GasRequired { .. } | QueryError::InsufficientFunds { .. } => INVALID_INPUT,
         QueryError::Percentiles { .. } => INVALID_INPUT,
+        QueryError::Pool(error) if error.is_internal() => INTERNAL,
+        QueryError::Pool(_) | QueryError::FeeAboveCap { .. } | QueryError::Unprotected => INVALID_INPUT,
+        QueryError::NoPool => UNSUPPORTED,
         QueryError::BlockOrder { .. } => BLOCK_ORDER,
         QueryError::TimeOrder { .. } => TIME_ORDER,
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,

@@ -41,7 +41,7 @@ pub use debug_state::DebugStateApiServer;
 pub use erigon::{ErigonApiServer, ParityApiServer};
 pub use eth::{
     EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
-    EthPubSubApiServer, EthRawApiServer, EthSimulateApiServer, EthStateApiServer,
+    EthPubSubApiServer, EthRawApiServer, EthSendApiServer, EthSimulateApiServer, EthStateApiServer,
 };
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};
@@ -95,7 +95,7 @@ pub fn methods(
             Namespace::Parity => {
                 module.merge(erigon::ParityApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
             }
-            Namespace::Txpool => module.merge(txpool::Txpool::default().into_rpc())?,
+            Namespace::Txpool => module.merge(txpool::Txpool::new(workers.clone()).into_rpc())?,
             Namespace::Admin => {
                 module.merge(admin::Admin::new(workers.clone(), query.clone(), node.clone()).into_rpc())?;
             }

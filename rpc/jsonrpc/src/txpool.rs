@@ -1,32 +1,40 @@
 //! `txpool_*`: transactions that wait for a block.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, U64};
-use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+};
+use portico_query::{PoolTransaction, Snapshot};
 use serde::Serialize;
 
-use crate::eth::RpcTransaction;
+use crate::{
+    Workers,
+    eth::{RpcTransaction, convert},
+    workers::Class,
+};
 
 /// Transactions that wait for a block. Pending ones could be in the next one, queued ones wait for others.
 #[rpc(server, namespace = "txpool")]
 pub trait TxpoolApi {
     /// How many there are.
     #[method(name = "status")]
-    fn status(&self) -> RpcResult<PoolStatus>;
+    async fn status(&self) -> RpcResult<PoolStatus>;
 
     /// All of them, by sender and nonce.
     #[method(name = "content")]
-    fn content(&self) -> RpcResult<PoolContent<RpcTransaction>>;
+    async fn content(&self) -> RpcResult<PoolContent<RpcTransaction>>;
 
     /// Those of a sender, by nonce.
     #[method(name = "contentFrom")]
-    fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>>;
+    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>>;
 
     /// All of them in a line each, by sender and nonce.
     #[method(name = "inspect")]
-    fn inspect(&self) -> RpcResult<PoolContent<String>>;
+    async fn inspect(&self) -> RpcResult<PoolContent<String>>;
 }
 
 /// How many transactions wait.
@@ -37,7 +45,14 @@ pub struct PoolStatus {
 }
 
 /// Transactions by nonce, in decimal.
-pub type ByNonce<T> = BTreeMap<String, T>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByNonce<T>(Vec<(u64, T)>);
+
+impl<T: Serialize> Serialize for ByNonce<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(nonce, transaction)| (nonce.to_string(), transaction)))
+    }
+}
 
 /// Transactions by sender, whose address has its checksum (EIP-55), and nonce.
 pub type BySender<T> = BTreeMap<String, ByNonce<T>>;
@@ -56,65 +71,66 @@ pub struct SenderContent<T> {
     queued: ByNonce<T>,
 }
 
-/// Where waiting transactions come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pool {
-    /// This node takes none in yet.
-    #[default]
-    None,
+#[derive(Debug)]
+pub(crate) struct Txpool {
+    workers: Workers,
 }
 
-impl Pool {
-    fn content(self) -> PoolContent<RpcTransaction> {
-        match self {
-            Self::None => PoolContent { pending: BTreeMap::new(), queued: BTreeMap::new() },
-        }
+impl Txpool {
+    pub fn new(workers: Workers) -> Self {
+        Self { workers }
+    }
+
+    /// Everything, each transaction shown by `show`.
+    async fn all<T: Send + 'static>(&self, show: fn(&PoolTransaction) -> T) -> RpcResult<PoolContent<T>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let contents = snapshot.pool().map(|pool| pool.contents()).unwrap_or_default();
+            let shown = |by_sender: BTreeMap<Address, Vec<Arc<PoolTransaction>>>| {
+                let shown = by_sender
+                    .into_iter()
+                    .map(|(sender, transactions)| (sender.to_checksum(None), by_nonce(&transactions, show)));
+                shown.collect()
+            };
+            Ok(PoolContent { pending: shown(contents.pending), queued: shown(contents.queued) })
+        };
+        self.workers.read(Class::Range, answer).await
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Txpool {
-    pool: Pool,
-}
-
-fn count<T>(transactions: &BySender<T>) -> U64 {
-    U64::from(transactions.values().map(BTreeMap::len).sum::<usize>())
+fn by_nonce<T>(transactions: &[Arc<PoolTransaction>], show: fn(&PoolTransaction) -> T) -> ByNonce<T> {
+    ByNonce(transactions.iter().map(|transaction| (transaction.nonce(), show(transaction))).collect())
 }
 
 /// A transaction in a line, as go-ethereum writes it.
-fn in_a_line(transaction: RpcTransaction) -> String {
-    let to = transaction.to().map_or_else(|| "contract creation".to_owned(), |to| to.to_string());
-    let (value, gas) = (transaction.value(), transaction.gas_limit());
-    format!("{to}: {value} wei + {gas} gas × {} wei", transaction.max_fee_per_gas())
+fn in_a_line(transaction: &PoolTransaction) -> String {
+    let tx = transaction.transaction();
+    let to = tx.to().map_or_else(|| "contract creation".to_owned(), |to| to.to_string());
+    let (value, gas) = (tx.value(), tx.gas_limit());
+    format!("{to}: {value} wei + {gas} gas × {} wei", tx.max_fee_per_gas())
 }
 
-fn lines(transactions: BySender<RpcTransaction>) -> BySender<String> {
-    let lines = transactions.into_iter().map(|(sender, by_nonce)| {
-        let by_nonce = by_nonce.into_iter().map(|(nonce, transaction)| (nonce, in_a_line(transaction)));
-        (sender, by_nonce.collect())
-    });
-    lines.collect()
-}
-
+#[async_trait]
 impl TxpoolApiServer for Txpool {
-    fn status(&self) -> RpcResult<PoolStatus> {
-        let content = self.pool.content();
-        Ok(PoolStatus { pending: count(&content.pending), queued: count(&content.queued) })
+    async fn status(&self) -> RpcResult<PoolStatus> {
+        let status = self.workers.query().pool().map(|pool| pool.status()).unwrap_or_default();
+        Ok(PoolStatus { pending: U64::from(status.pending), queued: U64::from(status.queued) })
     }
 
-    fn content(&self) -> RpcResult<PoolContent<RpcTransaction>> {
-        Ok(self.pool.content())
+    async fn content(&self) -> RpcResult<PoolContent<RpcTransaction>> {
+        self.all(convert::pooled).await
     }
 
-    fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>> {
-        let mut content = self.pool.content();
-        let sender = sender.to_checksum(None);
-        let take = |of: &mut BySender<_>| of.remove(&sender).unwrap_or_default();
-        Ok(SenderContent { pending: take(&mut content.pending), queued: take(&mut content.queued) })
+    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>> {
+        let answer = move |snapshot: &Snapshot<'_>| {
+            let (pending, queued) =
+                snapshot.pool().map(|pool| pool.contents_from(sender)).unwrap_or_default();
+            let shown = |transactions: &[Arc<PoolTransaction>]| by_nonce(transactions, convert::pooled);
+            Ok(SenderContent { pending: shown(&pending), queued: shown(&queued) })
+        };
+        self.workers.read(Class::Range, answer).await
     }
 
-    fn inspect(&self) -> RpcResult<PoolContent<String>> {
-        let PoolContent { pending, queued } = self.pool.content();
-        Ok(PoolContent { pending: lines(pending), queued: lines(queued) })
+    async fn inspect(&self) -> RpcResult<PoolContent<String>> {
+        self.all(in_a_line).await
     }
 }

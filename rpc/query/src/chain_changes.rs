@@ -82,7 +82,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`QueryError::BlockNotFound`] when it was unwound and not kept.
-    fn branch_since(&self, seen: SeenBlock) -> Result<Branch, QueryError> {
+    pub(crate) fn branch_since(&self, seen: SeenBlock) -> Result<Branch, QueryError> {
         let mut removed = Vec::new();
         let SeenBlock { mut block_number, mut block_hash } = seen;
         while self.canonical_hash(block_number)? != Some(block_hash) {
@@ -132,9 +132,9 @@ impl Snapshot<'_> {
 
 /// Blocks that lost since something was seen, the oldest first, and the block below them.
 #[derive(Debug)]
-struct Branch {
-    ancestor: u64,
-    removed: Vec<FullBlock>,
+pub(crate) struct Branch {
+    pub ancestor: u64,
+    pub removed: Vec<FullBlock>,
 }
 
 /// Tags follow the chain: they bound nothing.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy_eips::BlockId;
 use alloy_evm::rpc::EthTxEnvError;
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chain::ChainError;
 use portico_chainspec::Fork;
 use portico_db::DbError;
@@ -12,6 +12,7 @@ use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
 use portico_tracers::TracerError;
 use portico_trie::TrieError;
+use portico_txpool::PoolError;
 use revm::context::result::HaltReason;
 
 /// Why a call has no answer. Protocols give each case their own code.
@@ -288,6 +289,23 @@ pub enum QueryError {
     /// A tracer gave nothing.
     #[error(transparent)]
     Tracer(#[from] TracerError),
+    /// This node takes no transactions in.
+    #[error("this node has no transaction pool")]
+    NoPool,
+    /// The pool refuses a transaction.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A transaction would pay more than its sender can mean.
+    #[error("tx fee ({} wei) exceeds the configured cap ({} wei)", fee, cap)]
+    FeeAboveCap {
+        /// For all of its gas, in wei.
+        fee: U256,
+        /// Setting `tx_fee_max`, in wei.
+        cap: U256,
+    },
+    /// A transaction would be valid on every chain.
+    #[error("only replay-protected (EIP-155) transactions allowed over RPC")]
+    Unprotected,
     /// Bytes that are no block or transaction, or whose sender cannot be told.
     #[error("invalid {what}: {reason}")]
     Undecodable {

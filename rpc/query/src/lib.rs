@@ -34,6 +34,7 @@ mod otterscan;
 mod overrides;
 mod parity_traces;
 mod past_trie;
+mod pool_head;
 mod proofs;
 mod pruning;
 mod query;
@@ -66,6 +67,7 @@ pub use portico_chainspec::{Activation, BlobParams};
 pub use portico_evm::{CallError, CallOutcome};
 pub use portico_state::Account;
 pub use portico_tracers::{Budget, TracerError};
+pub use portico_txpool::{AddOutcome, Pool, PoolError, PoolTransaction};
 pub use proofs::{AccountProof, SlotProof};
 pub use pruning::Kept;
 pub use query::{Forkchoice, Query, QuerySettings, Snapshot};
@@ -74,6 +76,6 @@ pub use revm::context::result::InvalidTransaction;
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
 };
-pub use submission::Submission;
+pub use submission::seconds_now;
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use portico_chain::read_checkpoint;
 use portico_chainspec::ChainSpec;
 use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
+use portico_txpool::Pool;
 
 use crate::{QueryError, past_trie::PastTrieCache};
 
@@ -32,6 +33,10 @@ pub struct QuerySettings {
     /// Accounts and slots that changed since a block whose state is to be proven, at most; each takes about a
     /// kilobyte while the call runs, and until the next one for another block.
     pub proof_leaves_max: usize,
+    /// Wei that a transaction which is sent here may pay for gas at most; 0 for no bound.
+    pub tx_fee_max: u128,
+    /// Whether transactions that are valid on every chain (without EIP-155) may be sent here.
+    pub unprotected_allowed: bool,
 }
 
 impl Default for QuerySettings {
@@ -43,6 +48,8 @@ impl Default for QuerySettings {
             call_time_max: Duration::from_secs(5),
             proof_blocks_max: 10_000,
             proof_leaves_max: 200_000,
+            tx_fee_max: 1_000_000_000_000_000_000,
+            unprotected_allowed: false,
         }
     }
 }
@@ -59,23 +66,26 @@ pub struct Forkchoice {
 /// Where calls begin. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Query {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     live: Arc<LiveDatabase>,
     spec: Arc<ChainSpec>,
     settings: QuerySettings,
     forkchoice: RwLock<Forkchoice>,
     past_trie: PastTrieCache,
+    pub(crate) pool: OnceLock<Arc<Pool>>,
 }
 
 impl Query {
     /// Queries on a database that holds the chain of `spec`, and on what is published on top of it.
     pub fn new(live: Arc<LiveDatabase>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
         let (forkchoice, past_trie) = (RwLock::default(), PastTrieCache::default());
-        Self { inner: Arc::new(Inner { live, spec, settings, forkchoice, past_trie }) }
+        Self {
+            inner: Arc::new(Inner { live, spec, settings, forkchoice, past_trie, pool: OnceLock::new() }),
+        }
     }
 
     /// Opens a snapshot at the newest state. It must not outlive one call: the database keeps what it

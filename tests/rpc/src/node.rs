@@ -10,7 +10,7 @@ use portico_db::LiveDatabase;
 use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
-use portico_query::{Forkchoice, Query, QuerySettings};
+use portico_query::{Forkchoice, Pool, Query, QuerySettings};
 use portico_stages::{StageContext, StopSignal, initialize};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::{Value, json, value::RawValue};
@@ -60,6 +60,8 @@ impl RpcNode {
 
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let query = Query::new(LiveDatabase::of(node.database.clone()), node.spec.clone(), settings);
+        query.set_pool(Arc::new(Pool::new(Default::default(), node.spec.clone())));
+        query.update_pool(None)?;
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
         let mut limits = GovernorSettings::default();
         limits.of_mut(Class::Call).time = query.settings().call_time_max;

@@ -10,7 +10,7 @@ use alloy_rpc_types_eth::{
     Block, BlockTransactions, Header as RpcHeader, Log, Transaction as PositionedTransaction,
     TransactionReceipt,
 };
-use portico_query::{FullBlock, LogAt, ReceiptAt, Transaction, TransactionAt};
+use portico_query::{FullBlock, LogAt, PoolTransaction, ReceiptAt, Transaction, TransactionAt};
 
 /// A transaction with its position.
 pub type RpcTransaction = PositionedTransaction<Transaction>;
@@ -36,6 +36,18 @@ pub(crate) fn transaction(at: TransactionAt) -> RpcTransaction {
         effective_gas_price: Some(at.effective_gas_price()),
         block_timestamp: Some(at.block.timestamp),
         inner: Recovered::new_unchecked(at.transaction, at.sender),
+    }
+}
+
+/// A transaction that waits for a block. What it will pay is not known: its price is the most that it pays.
+pub(crate) fn pooled(transaction: &PoolTransaction) -> RpcTransaction {
+    PositionedTransaction {
+        block_hash: None,
+        block_number: None,
+        transaction_index: None,
+        effective_gas_price: Some(transaction.fee_cap()),
+        block_timestamp: None,
+        inner: Recovered::new_unchecked(transaction.transaction().clone(), transaction.sender()),
     }
 }
 

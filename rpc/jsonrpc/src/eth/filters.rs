@@ -10,7 +10,7 @@ use jsonrpsee::{
 use portico_query::{LogChanges, QueryError, Snapshot};
 use serde::Serialize;
 
-use super::{Eth, FilterArgument, RpcLog, convert};
+use super::{Eth, FilterArgument, RpcLog, RpcTransaction, convert};
 use crate::{error::MethodError, workers::Class};
 pub use registry::FilterId;
 pub(super) use registry::{FilterKind, Filters, PolledFilter};
@@ -26,11 +26,11 @@ pub trait EthFilterApi {
     #[method(name = "newBlockFilter")]
     async fn new_block_filter(&self) -> RpcResult<FilterId>;
 
-    /// A filter of pending transactions.
+    /// A filter of transactions that become pending: their hashes, or themselves.
     #[method(name = "newPendingTransactionFilter")]
     async fn new_pending_transaction_filter(&self, full: Option<bool>) -> RpcResult<FilterId>;
 
-    /// What there is since the last poll: logs, or hashes.
+    /// What there is since the last poll: logs, hashes, or transactions.
     #[method(name = "getFilterChanges")]
     async fn get_filter_changes(&self, id: FilterId) -> RpcResult<FilterChanges>;
 
@@ -49,6 +49,8 @@ pub trait EthFilterApi {
 pub enum FilterChanges {
     /// Of blocks or transactions.
     Hashes(Vec<B256>),
+    /// Pending transactions.
+    Transactions(Vec<RpcTransaction>),
     /// Logs; those of blocks that lost come first.
     Logs(Vec<RpcLog>),
 }
@@ -63,17 +65,26 @@ impl From<LogChanges> for FilterChanges {
 impl Eth {
     /// Watches from the head on.
     async fn install(&self, kind: FilterKind) -> RpcResult<FilterId> {
+        let announced = self.workers.query().pool().map_or(0, |pool| pool.announced());
         let seen = self.read(|snapshot| snapshot.head_block()).await?;
-        Ok(self.filters.insert(PolledFilter { kind, seen })?)
+        Ok(self.filters.insert(PolledFilter { kind, seen, announced })?)
     }
 }
 
 /// What a client that has seen `filter.seen` does not know.
-fn changes(snapshot: &Snapshot<'_>, filter: &PolledFilter) -> Result<FilterChanges, QueryError> {
+fn changes(snapshot: &Snapshot<'_>, filter: &mut PolledFilter) -> Result<FilterChanges, QueryError> {
     Ok(match &filter.kind {
         FilterKind::Blocks => FilterChanges::Hashes(snapshot.blocks_since(filter.seen)?),
-        // There is no pool: no transaction is pending.
-        FilterKind::PendingTransactions => FilterChanges::Hashes(Vec::new()),
+        FilterKind::PendingTransactions { full } => {
+            let Some(pool) = snapshot.pool() else { return Ok(FilterChanges::Hashes(Vec::new())) };
+            let (hashes, announced) = pool.announced_since(filter.announced);
+            filter.announced = announced;
+            if !full {
+                return Ok(FilterChanges::Hashes(hashes));
+            }
+            let waiting = hashes.iter().filter_map(|hash| pool.get(hash));
+            FilterChanges::Transactions(waiting.map(|transaction| convert::pooled(&transaction)).collect())
+        }
         FilterKind::Logs(filtered) => snapshot.logs_since(filtered, filter.seen)?.into(),
     })
 }
@@ -88,25 +99,26 @@ impl EthFilterApiServer for Eth {
         self.install(FilterKind::Blocks).await
     }
 
-    async fn new_pending_transaction_filter(&self, _full: Option<bool>) -> RpcResult<FilterId> {
-        self.install(FilterKind::PendingTransactions).await
+    async fn new_pending_transaction_filter(&self, full: Option<bool>) -> RpcResult<FilterId> {
+        self.install(FilterKind::PendingTransactions { full: full.unwrap_or_default() }).await
     }
 
     async fn get_filter_changes(&self, id: FilterId) -> RpcResult<FilterChanges> {
         let filter = self.filters.get(id).ok_or(MethodError::FilterNotFound)?;
         // One poll at a time: nothing is given twice.
         let mut filter = filter.lock_owned().await;
-        let polled = filter.clone();
+        let mut polled = filter.clone();
         let answer = move |snapshot: &Snapshot<'_>| {
             let head = snapshot.head_block()?;
-            match changes(snapshot, &polled) {
+            let changes = match changes(snapshot, &mut polled) {
                 // The blocks that the client saw were taken back for good: it is told, and the filter begins anew.
-                Err(error @ QueryError::BlockNotFound(_)) => Ok((Err(error), head)),
-                changes => Ok((Ok(changes?), head)),
-            }
+                Err(error @ QueryError::BlockNotFound(_)) => Err(error),
+                changes => Ok(changes?),
+            };
+            Ok((changes, PolledFilter { seen: head, ..polled }))
         };
-        let (changes, seen) = self.workers.read(Class::Range, answer).await?;
-        filter.seen = seen;
+        let (changes, polled) = self.workers.read(Class::Range, answer).await?;
+        *filter = polled;
         Ok(changes.map_err(MethodError::from)?)
     }
 

@@ -9,11 +9,14 @@ mod gas;
 mod overrides;
 mod pubsub;
 mod raw;
+mod send;
 mod server;
 mod simulate;
 mod slot;
 mod state;
 mod sync;
+
+use std::sync::Arc;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -31,9 +34,11 @@ pub use filter::FilterArgument;
 pub use filters::EthFilterApiServer;
 pub use gas::EthGasApiServer;
 pub use overrides::StateOverrideArgument;
-use pubsub::EthPubSub;
 pub use pubsub::EthPubSubApiServer;
+use pubsub::{ChainWatch, EthPubSub};
 pub use raw::EthRawApiServer;
+use send::EthSend;
+pub use send::EthSendApiServer;
 use server::Eth;
 pub use simulate::EthSimulateApiServer;
 pub use slot::SlotArgument;
@@ -47,6 +52,7 @@ use crate::Workers;
 /// # Errors
 /// When two have the same name.
 pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethodError> {
+    let watch = Arc::new(ChainWatch::new(workers.clone()));
     let eth = Eth::new(workers.clone());
     let mut methods = RpcModule::new(());
     methods.merge(EthApiServer::into_rpc(eth.clone()))?;
@@ -55,9 +61,10 @@ pub(crate) fn methods(workers: &Workers) -> Result<RpcModule<()>, RegisterMethod
     methods.merge(EthFilterApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthGasApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthRawApiServer::into_rpc(eth.clone()))?;
+    methods.merge(EthSend::new(workers.clone(), watch.clone()).into_rpc())?;
     methods.merge(EthSimulateApiServer::into_rpc(eth.clone()))?;
     methods.merge(EthStateApiServer::into_rpc(eth))?;
-    methods.merge(EthPubSub::new(workers.clone()).into_rpc())?;
+    methods.merge(EthPubSub::new(workers.clone(), watch).into_rpc())?;
     Ok(methods)
 }
 
@@ -125,7 +132,7 @@ pub trait EthApi {
         index: Index,
     ) -> RpcResult<Option<RpcBlock>>;
 
-    /// A transaction of the canonical chain.
+    /// A transaction of the canonical chain, or one that waits for a block.
     #[method(name = "getTransactionByHash")]
     async fn get_transaction_by_hash(&self, hash: B256) -> RpcResult<Option<RpcTransaction>>;
 
@@ -166,7 +173,7 @@ pub trait EthApi {
         block: Option<BlockId>,
     ) -> RpcResult<B256>;
 
-    /// Nonce of an account.
+    /// Nonce of an account; the pending one is that of its next transaction.
     #[method(name = "getTransactionCount")]
     async fn get_transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64>;
 

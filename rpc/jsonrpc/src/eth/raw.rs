@@ -25,7 +25,7 @@ pub trait EthRawApi {
     #[method(name = "getHeaderByHash")]
     async fn get_header_by_hash(&self, hash: B256) -> RpcResult<Option<RpcHeader>>;
 
-    /// A transaction as blocks hold it; empty when it is unknown.
+    /// A transaction as blocks hold it, or as it was sent while it waits for a block; empty when it is unknown.
     #[method(name = "getRawTransactionByHash")]
     async fn get_raw_transaction_by_hash(&self, hash: B256) -> RpcResult<Bytes>;
 
@@ -86,7 +86,12 @@ impl EthRawApiServer for Eth {
     }
 
     async fn get_raw_transaction_by_hash(&self, hash: B256) -> RpcResult<Bytes> {
-        self.read(move |snapshot| Ok(raw(snapshot.transaction(&hash)?))).await
+        self.read(move |snapshot| {
+            let found = snapshot.transaction(&hash)?;
+            let pooled = if found.is_none() { snapshot.pooled_transaction(&hash) } else { None };
+            Ok(pooled.map_or_else(|| raw(found), |pooled| pooled.to_network_bytes().into()))
+        })
+        .await
     }
 
     async fn get_raw_transaction_by_block_number_and_index(

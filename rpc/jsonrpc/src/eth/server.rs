@@ -167,7 +167,13 @@ impl EthApiServer for Eth {
     }
 
     async fn get_transaction_by_hash(&self, hash: B256) -> RpcResult<Option<RpcTransaction>> {
-        self.read(move |snapshot| Ok(snapshot.transaction(&hash)?.map(convert::transaction))).await
+        self.read(move |snapshot| {
+            if let Some(found) = snapshot.transaction(&hash)? {
+                return Ok(Some(convert::transaction(found)));
+            }
+            Ok(snapshot.pooled_transaction(&hash).map(|pooled| convert::pooled(&pooled)))
+        })
+        .await
     }
 
     async fn get_transaction_by_block_number_and_index(
@@ -214,6 +220,9 @@ impl EthApiServer for Eth {
     }
 
     async fn get_transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64> {
+        if block == Some(BlockId::pending()) {
+            return self.read(move |snapshot| Ok(U64::from(snapshot.pending_nonce(address)?))).await;
+        }
         self.in_state(block, move |snapshot, block_number| {
             Ok(U64::from(snapshot.account(&address, block_number)?.unwrap_or_default().nonce))
         })

@@ -43,14 +43,14 @@ impl<'de> Deserialize<'de> for FilterId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::eth) enum FilterKind {
     Blocks,
-    PendingTransactions,
+    PendingTransactions { full: bool },
     Logs(LogFilter),
 }
 
 impl FilterKind {
     fn terms(&self) -> usize {
         match self {
-            Self::Blocks | Self::PendingTransactions => 1,
+            Self::Blocks | Self::PendingTransactions { .. } => 1,
             Self::Logs(filter) => {
                 1 + filter.addresses.len() + filter.topics.iter().map(Vec::len).sum::<usize>()
             }
@@ -63,6 +63,8 @@ impl FilterKind {
 pub(in crate::eth) struct PolledFilter {
     pub kind: FilterKind,
     pub seen: SeenBlock,
+    /// How many transactions had become pending.
+    pub announced: u64,
 }
 
 #[derive(Debug)]
@@ -132,7 +134,7 @@ mod tests {
 
     fn blocks() -> PolledFilter {
         let seen = SeenBlock { block_number: 1, block_hash: B256::ZERO };
-        PolledFilter { kind: FilterKind::Blocks, seen }
+        PolledFilter { kind: FilterKind::Blocks, seen, announced: 0 }
     }
 
     fn logs(addresses: usize) -> PolledFilter {

@@ -6,6 +6,7 @@
 //! A subscription whose client reads slower than the chain grows is ended once it is [`watch::NEWS_WAITING`] news
 //! behind: no client can make the node remember more than that.
 
+mod pending;
 mod watch;
 
 use std::sync::Arc;
@@ -18,17 +19,19 @@ use jsonrpsee::{
     proc_macros::rpc,
     types::{ErrorObject, ErrorObjectOwned},
 };
-use portico_query::{LogBlocks, LogFilter};
+use portico_query::{LogBlocks, LogFilter, QueryError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{FilterArgument, Syncing};
+use super::{FilterArgument, Syncing, convert};
 use crate::{
     Workers,
-    error::{INVALID_PARAMS, UNSUPPORTED},
+    error::{INVALID_PARAMS, MethodError},
 };
-use watch::{ChainWatch, News};
+use pending::PendingWatch;
+pub(super) use watch::ChainWatch;
+use watch::News;
 
 /// Transactions whose receipts one subscription may wait for.
 const RECEIPTS_MAX: usize = 200;
@@ -36,14 +39,16 @@ const RECEIPTS_MAX: usize = 200;
 /// What happens to the chain, told as it happens.
 #[rpc(server, namespace = "eth")]
 pub trait EthPubSubApi {
-    /// Begins to tell of `newHeads`, `logs`, `syncing` or `transactionReceipts`.
+    /// Begins to tell of `newHeads`, `logs`, `syncing`, `newPendingTransactions` or `transactionReceipts`.
     #[subscription(name = "subscribe" => "subscription", unsubscribe = "unsubscribe", item = Value)]
     async fn subscribe(&self, kind: String, options: Option<Value>) -> SubscriptionResult;
 }
 
 #[derive(Debug)]
 pub(crate) struct EthPubSub {
+    workers: Workers,
     watch: Arc<ChainWatch>,
+    pending: Arc<PendingWatch>,
 }
 
 /// What a subscription is about.
@@ -53,11 +58,12 @@ enum Topic {
     Logs(LogFilter),
     Syncing,
     Receipts(Vec<B256>),
+    Pending { full: bool },
 }
 
 impl EthPubSub {
-    pub fn new(workers: Workers) -> Self {
-        Self { watch: Arc::new(ChainWatch::new(workers)) }
+    pub fn new(workers: Workers, watch: Arc<ChainWatch>) -> Self {
+        Self { workers, watch, pending: Arc::default() }
     }
 }
 
@@ -93,7 +99,8 @@ fn topic(kind: &str, options: Option<Value>) -> Result<Topic, ErrorObjectOwned> 
             Ok(Topic::Receipts(hashes))
         }
         "newPendingTransactions" => {
-            Err(ErrorObject::owned(UNSUPPORTED, "this node has no transaction pool", None::<()>))
+            let full = options.map(serde_json::from_value::<bool>).transpose();
+            Ok(Topic::Pending { full: full.map_err(|error| refused(&error))?.unwrap_or_default() })
         }
         other => Err(refused(&format!("there is no subscription {other:?}"))),
     }
@@ -114,6 +121,9 @@ impl EthPubSubApiServer for EthPubSub {
                 return Ok(());
             }
         };
+        if let Topic::Pending { full } = topic {
+            return self.subscribe_to_pending(pending, full).await;
+        }
         let news = match self.watch.subscribe().await {
             Ok(news) => news,
             Err(error) => {
@@ -126,6 +136,50 @@ impl EthPubSubApiServer for EthPubSub {
         let ended = follow(&sink, &topic, news).await;
         metrics::gauge!("portico_rpc_subscriptions").decrement(1.0);
         Ok(ended?)
+    }
+}
+
+impl EthPubSub {
+    async fn subscribe_to_pending(&self, pending: PendingSubscriptionSink, full: bool) -> SubscriptionResult {
+        let Some(pool) = self.workers.query().pool() else {
+            pending.reject(MethodError::from(QueryError::NoPool)).await;
+            return Ok(());
+        };
+        let news = self.pending.subscribe(pool);
+        let sink = pending.accept().await?;
+        metrics::gauge!("portico_rpc_subscriptions").increment(1.0);
+        let ended = self.follow_pending(&sink, full, news).await;
+        metrics::gauge!("portico_rpc_subscriptions").decrement(1.0);
+        Ok(ended?)
+    }
+
+    /// Tells of transactions that become pending until the client leaves or falls behind.
+    async fn follow_pending(
+        &self,
+        sink: &SubscriptionSink,
+        full: bool,
+        mut news: Receiver<B256>,
+    ) -> Result<(), String> {
+        loop {
+            let received = tokio::select! {
+                () = sink.closed() => return Ok(()),
+                received = news.recv() => received,
+            };
+            match received {
+                Ok(hash) if !full => send(sink, &hash).await?,
+                Ok(hash) => {
+                    // One that has left the pool meanwhile is not told.
+                    let Some(pool) = self.workers.query().pool() else { return Ok(()) };
+                    if let Some(transaction) = pool.get(&hash) {
+                        send(sink, &convert::pooled(&transaction)).await?;
+                    }
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    return Err(format!("the client is {missed} transactions behind"));
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
     }
 }
 
@@ -160,6 +214,8 @@ async fn tell(sink: &SubscriptionSink, topic: &Topic, news: &News) -> Result<(),
                 }
             }
         }
+        // Its news do not come from the chain.
+        Topic::Pending { .. } => {}
         Topic::Syncing => {
             if let Some(syncing) = &news.syncing {
                 send(sink, &sync_message(syncing)).await?;

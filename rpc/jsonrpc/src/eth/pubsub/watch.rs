@@ -24,7 +24,7 @@ const REMEMBERED: u64 = 64;
 
 /// A block, as subscriptions tell it.
 #[derive(Debug)]
-pub(super) struct BlockNews {
+pub(in crate::eth) struct BlockNews {
     number: u64,
     hash: B256,
     pub header: Header,
@@ -34,7 +34,7 @@ pub(super) struct BlockNews {
 
 /// What has become of the chain.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(in crate::eth) struct News {
     /// Blocks that are not canonical any more, newest first.
     pub removed: Vec<Arc<BlockNews>>,
     /// Blocks that are canonical now, oldest first.
@@ -66,7 +66,7 @@ struct Told {
 /// Looks at the head as long as anybody wants to know. It is not woken by whoever writes blocks: that may be another
 /// process.
 #[derive(Debug)]
-pub(super) struct ChainWatch {
+pub(in crate::eth) struct ChainWatch {
     workers: Workers,
     news: Sender<Arc<News>>,
     told: Mutex<Told>,
