@@ -59,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portico-chainspec",
             "portico-consensus",
             "portico-stages",
+            "portico-txpool",
         ],
     ),
     ("portico-server", &["portico-query", "portico-governor", "portico-jsonrpc", "portico-graphql"]),

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{QueryError, past_trie::PastTrieCache};
+use crate::{QueryError, SeenBlock, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     forkchoice: RwLock<Forkchoice>,
     past_trie: PastTrieCache,
     pub(crate) pool: OnceLock<Arc<Pool>>,
+    /// The head that the pool knows.
+    pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
 }
 
 impl Query {
@@ -84,7 +86,15 @@ impl Query {
     pub fn new(live: Arc<LiveDatabase>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
         let (forkchoice, past_trie) = (RwLock::default(), PastTrieCache::default());
         Self {
-            inner: Arc::new(Inner { live, spec, settings, forkchoice, past_trie, pool: OnceLock::new() }),
+            inner: Arc::new(Inner {
+                live,
+                spec,
+                settings,
+                forkchoice,
+                past_trie,
+                pool: OnceLock::new(),
+                pool_seen: Mutex::default(),
+            }),
         }
     }
 

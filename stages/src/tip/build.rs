@@ -75,7 +75,7 @@ pub struct Room {
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// The transaction.
-    pub transaction: Arc<Transaction>,
+    pub transaction: Transaction,
     /// Who signed it.
     pub sender: Address,
 }
@@ -238,7 +238,7 @@ impl Builder<'_> {
         let mut room = self.room(header, rules.fork());
         while let Some(candidate) = source.next(room) {
             self.tip.0.stop.check()?;
-            let transaction = &*candidate.transaction;
+            let transaction = &candidate.transaction;
             let bytes = transaction.encode_2718_len() + 8;
             let blobs = transaction.blob_versioned_hashes().map_or(0, <[B256]>::len) as u64;
             if transaction.gas_limit() > room.gas || blobs > room.blobs || bytes > room.bytes {
@@ -254,8 +254,8 @@ impl Builder<'_> {
                         blobs: room.blobs - blobs,
                         bytes: room.bytes - bytes,
                     };
-                    transactions.push(transaction.clone());
                     senders.push(candidate.sender);
+                    transactions.push(candidate.transaction);
                 }
                 Err(error) if error.is_invalid_block() => source.refused(&candidate, &error.into())?,
                 Err(error) => return Err(failed(error)),

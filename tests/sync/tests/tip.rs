@@ -187,7 +187,7 @@ impl CandidateSource for Same<'_> {
         assert!(room.gas >= transaction.gas_limit(), "{room:?}");
         self.next += 1;
         let sender = transaction.recover_signer().unwrap();
-        Some(Candidate { transaction: Arc::new(transaction.clone()), sender })
+        Some(Candidate { transaction: transaction.clone(), sender })
     }
 
     fn refused(&mut self, _: &Candidate, reason: &Refusal) -> Result<(), StageError> {
