@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use alloy_primitives::Bytes;
@@ -13,7 +14,10 @@ use clap::Args;
 use eyre::{Result, WrapErr, bail};
 use portico_chainspec::ChainSpec;
 use portico_db::LiveDatabase;
-use portico_engine::{Engine, EngineSettings, engine_methods, testing_methods};
+use portico_engine::{
+    Dev, DevSettings, Engine, EngineSettings, GAS_LIMIT_TARGET, debug_methods, dev_account_methods,
+    dev_methods, engine_methods, testing_methods,
+};
 use portico_jsonrpc::Namespace;
 use portico_query::Query;
 use portico_server::{AuthSettings, ExtraMethods, PortSettings};
@@ -65,9 +69,27 @@ pub(crate) struct EngineArgs {
         value_name = "BLOCKS"
     )]
     memory_blocks: usize,
-    /// Gas limit that blocks built here aim at [default: the parent's]
-    #[arg(long = "miner.gaslimit", env = "PORTICO_MINER_GASLIMIT", value_name = "GAS")]
-    gas_limit: Option<u64>,
+    /// Make blocks without a consensus client, for development: when there are transactions; the ten accounts of
+    /// --chain dev can be used without keys
+    #[arg(long, env = "PORTICO_DEV", conflicts_with = "disable")]
+    pub dev: bool,
+    /// With --dev, make a block every so many seconds instead; 0 for when there are transactions
+    #[arg(
+        long = "dev.period",
+        env = "PORTICO_DEV_PERIOD",
+        default_value_t = 0,
+        requires = "dev",
+        value_name = "SECONDS"
+    )]
+    dev_period: u64,
+    /// Gas limit that blocks built here aim at
+    #[arg(
+        long = "miner.gaslimit",
+        env = "PORTICO_MINER_GASLIMIT",
+        default_value_t = GAS_LIMIT_TARGET,
+        value_name = "GAS"
+    )]
+    gas_limit: u64,
     /// Extra data of blocks built here: text of at most 32 bytes
     #[arg(
         long = "miner.extradata",
@@ -89,7 +111,7 @@ fn parse_extra_data(text: &str) -> Result<Bytes, String> {
 impl EngineArgs {
     /// Whether the user asked for the Engine API in so many words: then it must work.
     pub fn is_explicit(&self) -> bool {
-        self.addr.is_some() || self.port.is_some() || self.jwt_secret.is_some()
+        self.addr.is_some() || self.port.is_some() || self.jwt_secret.is_some() || self.dev
     }
 
     /// Begins at the database's head.
@@ -118,10 +140,18 @@ impl EngineArgs {
         let settings =
             EngineSettings { gas_limit_target: self.gas_limit, extra_data: self.extra_data.clone() };
         let engine = Engine::new(tip.clone(), query.clone(), settings);
-        Ok(ExtraMethods {
-            engine: Some(engine_methods(engine.clone(), env!("CARGO_PKG_VERSION"), env!("PORTICO_COMMIT"))?),
-            testing: Some(testing_methods(engine)?),
-        })
+        let mut others = vec![
+            (Namespace::Testing, testing_methods(engine.clone())?),
+            (Namespace::Debug, debug_methods(engine.clone())?),
+        ];
+        if self.dev {
+            let period = (self.dev_period > 0).then(|| Duration::from_secs(self.dev_period));
+            let dev = Dev::start(engine.clone(), DevSettings { period })?;
+            others.push((Namespace::Eth, dev_account_methods(dev.clone())?));
+            others.push((Namespace::Evm, dev_methods(dev)?));
+        }
+        let engine = engine_methods(engine, env!("CARGO_PKG_VERSION"), env!("PORTICO_COMMIT"))?;
+        Ok(ExtraMethods { engine: Some(engine), others })
     }
 
     /// The port of the Engine API; none when it was not asked for and somebody else has it.

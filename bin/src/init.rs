@@ -23,6 +23,11 @@ impl ChainArgs {
     pub fn load(&self) -> Result<Arc<ChainSpec>> {
         ChainSpec::load(&self.chain).map_err(|error| eyre::eyre!("chain {}: {error}", self.chain))
     }
+
+    /// The chain's rules; instead of the public network that is the default, those for development.
+    pub fn load_or_dev(&self) -> Result<Arc<ChainSpec>> {
+        if self.chain == "mainnet" { Ok(ChainSpec::dev()) } else { self.load() }
+    }
 }
 
 /// Flags of `portico init`.

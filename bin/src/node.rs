@@ -46,7 +46,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
     if !args.serve.serves() && args.metrics.is_none() && args.engine.disable {
         bail!("nothing to serve: give --http, --ws, --graphql or --metrics, or leave out --ipc.disable");
     }
-    let spec = args.chain.load()?;
+    let spec = if args.engine.dev { args.chain.load_or_dev()? } else { args.chain.load()? };
     let (database, tip) = open(args, &spec)?;
     let live = LiveDatabase::of(database.clone());
     let tip = match tip {

@@ -54,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "portico-engine",
         &[
             "portico-query",
+            "portico-jsonrpc",
             "portico-db",
             "portico-chain",
             "portico-chainspec",

@@ -19,8 +19,9 @@ const MAINNET_STATE_ROOT: B256 = b256!("d7f8974fb5ac78d9ac099b9ad5018bedc2ce0a72
 const SEPOLIA_STATE_ROOT: B256 = b256!("5eb6e371a698b8d68f665192350ffcecbbbf322916f4b51bd79bb6887da3f494");
 const HOODI_STATE_ROOT: B256 = b256!("da87d7f5f91c51508791bbcbd4aa5baf04917830b86985eeb9ad3d5bfb657576");
 
-/// The accounts of the phrase "test test test test test test test test test test test junk", `m/44'/60'/0'/0/i`.
-const DEV_ACCOUNTS: [Address; 10] = [
+/// The first ten accounts of the phrase "test test test test test test test test test test test junk"
+/// (`m/44'/60'/0'/0/0` to `/9`).
+pub const DEV_ACCOUNTS: [Address; 10] = [
     address!("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"),
     address!("70997970c51812dc3a010c7d01b50e0d17dc79c8"),
     address!("3c44cdddb6a900fa2b585dd299e03d12fa4293bc"),
@@ -31,6 +32,20 @@ const DEV_ACCOUNTS: [Address; 10] = [
     address!("14dc79964da2c08b23698b3d3cc7ca32193d9955"),
     address!("23618e81e3f5cdf7f54c3d65f7fbc0abf5b21e8f"),
     address!("a0ee7a142d267c1f36714e4a8f75612f20a79720"),
+];
+
+/// The private keys of [`DEV_ACCOUNTS`], which everybody knows.
+pub const DEV_KEYS: [B256; 10] = [
+    b256!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),
+    b256!("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
+    b256!("5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
+    b256!("7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"),
+    b256!("47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a"),
+    b256!("8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba"),
+    b256!("92db14e403b83dfe3df233f83dfa3a0d7096f21ca9b0d6d6b8d88b2b4ec1564e"),
+    b256!("4bbbf85ce3377467afe5d46f804f221813b2bb87f24d81f60f1fcdbf7cbf4356"),
+    b256!("dbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97"),
+    b256!("2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6"),
 ];
 
 pub(crate) fn mainnet() -> ChainSpec {

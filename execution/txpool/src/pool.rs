@@ -90,6 +90,12 @@ impl Pool {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Forgets all transactions; the head stays.
+    pub fn clear(&self) {
+        let mut state = self.write();
+        *state = State::new(self.settings.clone(), state.head.clone(), state.fork);
+    }
+
     /// What it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -19,15 +19,18 @@ use crate::{
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Gas limit that blocks aim at which are built here; the parent's when left out.
-    pub gas_limit_target: Option<u64>,
+    /// Gas limit that blocks aim at which are built here.
+    pub gas_limit_target: u64,
     /// Extra data of blocks that are built here, at most 32 bytes.
     pub extra_data: Bytes,
 }
 
+/// Mainnet's gas limit, and what other clients aim at.
+pub const GAS_LIMIT_TARGET: u64 = 60_000_000;
+
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { gas_limit_target: None, extra_data: Bytes::from_static(b"portico") }
+        Self { gas_limit_target: GAS_LIMIT_TARGET, extra_data: Bytes::from_static(b"portico") }
     }
 }
 
@@ -141,6 +144,17 @@ impl Engine {
         Ok(updated)
     }
 
+    /// Makes a canonical block the head again.
+    pub(crate) fn set_head_to(&self, number: u64) -> Result<(), EngineError> {
+        let tip = &self.0.tip;
+        let no_block = || EngineError::InvalidParams(format!("there is no block {number}"));
+        let block = tip.header_at(number, &tip.head().1)?.ok_or_else(no_block)?;
+        match tip.set_head(block.hash)? {
+            Verdict::Valid => Ok(()),
+            Verdict::Missing | Verdict::Invalid { .. } => Err(no_block()),
+        }
+    }
+
     fn begin_building(
         &self,
         version: u8,
@@ -156,17 +170,12 @@ impl Engine {
         let fork = fork_of(tip.spec(), header.number + 1, attributes.timestamp);
         check_attributes(version, fork, &attributes)?;
         let id = crate::jobs::payload_id(version, parent, &attributes);
-        let build = self.build_attributes(fork, &header, attributes);
+        let build = self.build_attributes(fork, attributes);
         self.0.jobs.begin(id, parent, fork, build);
         Ok(id)
     }
 
-    pub(crate) fn build_attributes(
-        &self,
-        fork: Fork,
-        parent: &alloy_consensus::Header,
-        attributes: PayloadAttributes,
-    ) -> BuildAttributes {
+    pub(crate) fn build_attributes(&self, fork: Fork, attributes: PayloadAttributes) -> BuildAttributes {
         let settings = &self.0.settings;
         BuildAttributes {
             timestamp: attributes.timestamp,
@@ -175,10 +184,7 @@ impl Engine {
             withdrawals: withdrawals_of(fork, attributes.withdrawals),
             parent_beacon_block_root: attributes.parent_beacon_block_root,
             slot_number: attributes.slot_number,
-            gas_limit_target: attributes
-                .target_gas_limit
-                .or(settings.gas_limit_target)
-                .unwrap_or(parent.gas_limit),
+            gas_limit_target: attributes.target_gas_limit.unwrap_or(settings.gas_limit_target),
             extra_data: settings.extra_data.clone(),
         }
     }

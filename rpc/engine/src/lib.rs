@@ -10,6 +10,7 @@
 
 mod blobs;
 mod bodies;
+mod dev;
 mod engine;
 mod envelope;
 mod error;
@@ -18,6 +19,7 @@ mod methods;
 mod payload;
 mod testing;
 
-pub use engine::{Engine, EngineSettings};
+pub use dev::{Dev, DevSettings};
+pub use engine::{Engine, EngineSettings, GAS_LIMIT_TARGET};
 pub use error::EngineError;
-pub use methods::{engine_methods, testing_methods};
+pub use methods::{debug_methods, dev_account_methods, dev_methods, engine_methods, testing_methods};

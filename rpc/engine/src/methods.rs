@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{B256, Bytes, U64};
+use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadAttributes, PayloadId};
 use jsonrpsee::{
     RpcModule,
@@ -12,7 +12,15 @@ use jsonrpsee::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Engine, EngineError, envelope::envelope, payload::NewPayload};
+use portico_jsonrpc::MethodError;
+use portico_query::QueryError;
+
+use crate::{
+    Dev, Engine, EngineError,
+    dev::{accounts, sign_message},
+    envelope::envelope,
+    payload::NewPayload,
+};
 
 /// What `engine_exchangeCapabilities` names.
 const CAPABILITIES: [&str; 24] = [
@@ -217,6 +225,144 @@ pub fn engine_methods(
         Ok(json!([{ "code": "PO", "name": "Portico", "version": version, "commit": commit }]))
     })?;
     register(&mut module, "engine_exchangeTransitionConfigurationV1", 1, exchange_transition_configuration)?;
+    Ok(module.remove_context())
+}
+
+/// `debug_setHead`: by number, on the chain of the head.
+///
+/// # Errors
+/// As [`engine_methods`].
+pub fn debug_methods(engine: Engine) -> Result<RpcModule<()>, RegisterMethodError> {
+    let mut module = RpcModule::new(engine);
+    register(&mut module, "debug_setHead", 1, |engine, mut arguments| {
+        let number: Number = arguments.required()?;
+        engine.set_head_to(number.0)?;
+        Ok(Value::Null)
+    })?;
+    Ok(module.remove_context())
+}
+
+/// A number as tools write it: hexadecimal in a string, or decimal.
+struct Number(u64);
+
+impl<'de> serde::Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Decimal(u64),
+            Hexadecimal(U64),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Decimal(number) => Self(number),
+            Either::Hexadecimal(number) => Self(number.to()),
+        })
+    }
+}
+
+/// What `evm_mine` may be given.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum MineOptions {
+    Timestamp(Number),
+    Both { timestamp: Option<Number>, blocks: Option<Number> },
+}
+
+type DevAnswer = Result<Value, ErrorObjectOwned>;
+
+fn register_dev(
+    module: &mut RpcModule<Dev>,
+    name: &'static str,
+    arguments_max: usize,
+    call: impl Fn(&Dev, Arguments) -> DevAnswer + Send + Sync + Clone + 'static,
+) -> Result<(), RegisterMethodError> {
+    module.register_blocking_method(name, move |params, dev: Arc<Dev>, _| {
+        call(&dev, Arguments::new(&params, arguments_max)?)
+    })?;
+    Ok(())
+}
+
+fn query_error(error: QueryError) -> ErrorObjectOwned {
+    MethodError::from(error).into()
+}
+
+/// Accounts whose keys the node has: `eth_accounts`, `eth_sendTransaction`, `eth_signTransaction`, `eth_sign`.
+///
+/// # Errors
+/// As [`engine_methods`].
+pub fn dev_account_methods(dev: Dev) -> Result<RpcModule<()>, RegisterMethodError> {
+    let mut module = RpcModule::new(dev);
+    register_dev(&mut module, "eth_accounts", 0, |_, _| Ok(json!(accounts())))?;
+    register_dev(&mut module, "eth_sendTransaction", 1, |dev, mut arguments| {
+        Ok(json!(dev.send(arguments.required()?).map_err(query_error)?))
+    })?;
+    register_dev(&mut module, "eth_signTransaction", 1, |dev, mut arguments| {
+        let (raw, tx) = dev.sign_transaction(arguments.required()?).map_err(query_error)?;
+        Ok(json!({ "raw": raw, "tx": tx }))
+    })?;
+    register_dev(&mut module, "eth_sign", 2, |_, mut arguments| {
+        let (address, message): (Address, Bytes) = (arguments.required()?, arguments.required()?);
+        let signed = sign_message(address, &message);
+        Ok(json!(signed.ok_or_else(|| query_error(QueryError::UnknownAccount { address }))?))
+    })?;
+    Ok(module.remove_context())
+}
+
+/// What development tools call to make blocks, move the clock and go back.
+///
+/// # Errors
+/// As [`engine_methods`].
+pub fn dev_methods(dev: Dev) -> Result<RpcModule<()>, RegisterMethodError> {
+    let mut module = RpcModule::new(dev);
+    register_dev(&mut module, "evm_mine", 1, |dev, mut arguments| {
+        let (timestamp, blocks) = match arguments.optional::<MineOptions>()? {
+            None => (None, None),
+            Some(MineOptions::Timestamp(timestamp)) => (Some(timestamp), None),
+            Some(MineOptions::Both { timestamp, blocks }) => (timestamp, blocks),
+        };
+        if let Some(timestamp) = timestamp {
+            dev.set_next_timestamp(timestamp.0)?;
+        }
+        dev.mine(blocks.map_or(1, |blocks| blocks.0))?;
+        Ok(json!("0x0"))
+    })?;
+    for name in ["hardhat_mine", "anvil_mine"] {
+        register_dev(&mut module, name, 2, |dev, mut arguments| {
+            let blocks = arguments.optional::<Number>()?.map_or(1, |blocks| blocks.0);
+            match arguments.optional::<Number>()? {
+                None => dev.mine(blocks)?,
+                // Seconds between the blocks.
+                Some(interval) => {
+                    for block in 0..blocks {
+                        if block > 0 {
+                            dev.increase_time(interval.0);
+                        }
+                        dev.mine(1)?;
+                    }
+                }
+            }
+            Ok(Value::Null)
+        })?;
+    }
+    register_dev(&mut module, "evm_snapshot", 0, |dev, _| Ok(json!(U64::from(dev.snapshot()))))?;
+    register_dev(&mut module, "evm_revert", 1, |dev, mut arguments| {
+        Ok(json!(dev.revert(arguments.required::<Number>()?.0)?))
+    })?;
+    register_dev(&mut module, "evm_setNextBlockTimestamp", 1, |dev, mut arguments| {
+        dev.set_next_timestamp(arguments.required::<Number>()?.0)?;
+        Ok(Value::Null)
+    })?;
+    register_dev(&mut module, "evm_increaseTime", 1, |dev, mut arguments| {
+        Ok(json!(dev.increase_time(arguments.required::<Number>()?.0)))
+    })?;
+    register_dev(&mut module, "evm_setAutomine", 1, |dev, mut arguments| {
+        dev.set_automatic(arguments.required()?);
+        Ok(json!(true))
+    })?;
+    register_dev(&mut module, "evm_setIntervalMining", 1, |dev, mut arguments| {
+        dev.set_period(arguments.required::<Number>()?.0);
+        Ok(json!(true))
+    })?;
     Ok(module.remove_context())
 }
 

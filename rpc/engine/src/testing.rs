@@ -76,7 +76,7 @@ impl Engine {
             _ => (1, 1),
         };
         check_attributes(forkchoice, fork, &attributes)?;
-        let mut build = self.build_attributes(fork, &header, attributes);
+        let mut build = self.build_attributes(fork, attributes);
         if let Some(extra_data) = extra_data {
             build.extra_data = extra_data;
         }

@@ -227,6 +227,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::Pool(error) if error.is_internal() => INTERNAL,
         QueryError::Pool(_) | QueryError::FeeAboveCap { .. } | QueryError::Unprotected => INVALID_INPUT,
         QueryError::NoPool => UNSUPPORTED,
+        QueryError::UnknownAccount { .. } => INVALID_INPUT,
         QueryError::BlockOrder { .. } => BLOCK_ORDER,
         QueryError::TimeOrder { .. } => TIME_ORDER,
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,

@@ -39,6 +39,7 @@ pub use calls::{Calls, CallsLayer, record_raw};
 pub use debug::DebugApiServer;
 pub use debug_state::DebugStateApiServer;
 pub use erigon::{ErigonApiServer, ParityApiServer};
+pub use error::MethodError;
 pub use eth::{
     EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
     EthPubSubApiServer, EthRawApiServer, EthSendApiServer, EthSimulateApiServer, EthStateApiServer,
@@ -95,8 +96,8 @@ pub fn methods(
             Namespace::Parity => {
                 module.merge(erigon::ParityApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
             }
-            // Its methods come with a node that builds blocks.
-            Namespace::Testing => {}
+            // Their methods come with a node that builds blocks.
+            Namespace::Evm | Namespace::Testing => {}
             Namespace::Txpool => module.merge(txpool::Txpool::new(workers.clone()).into_rpc())?,
             Namespace::Admin => {
                 module.merge(admin::Admin::new(workers.clone(), query.clone(), node.clone()).into_rpc())?;

@@ -17,6 +17,8 @@ pub enum Namespace {
     Erigon,
     /// Blocks, state, calls, logs.
     Eth,
+    /// Conveniences of development networks.
+    Evm,
     /// The network.
     Net,
     /// What the Otterscan explorer asks.
@@ -35,11 +37,12 @@ pub enum Namespace {
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Admin,
         Self::Debug,
         Self::Erigon,
         Self::Eth,
+        Self::Evm,
         Self::Net,
         Self::Ots,
         Self::Parity,
@@ -56,6 +59,7 @@ impl Namespace {
             Self::Debug => "debug",
             Self::Erigon => "erigon",
             Self::Eth => "eth",
+            Self::Evm => "evm",
             Self::Net => "net",
             Self::Ots => "ots",
             Self::Parity => "parity",

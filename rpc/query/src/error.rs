@@ -18,6 +18,12 @@ use revm::context::result::HaltReason;
 /// Why a call has no answer. Protocols give each case their own code.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
+    /// We have no key of this account.
+    #[error("unknown account {address}")]
+    UnknownAccount {
+        /// Which.
+        address: alloy_primitives::Address,
+    },
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),

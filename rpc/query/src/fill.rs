@@ -16,7 +16,6 @@ impl Snapshot<'_> {
     /// Those of [`Snapshot::estimate_gas`]; [`QueryError::Request`] for fields that contradict each other.
     pub fn fill_transaction(&self, mut request: CallRequest) -> Result<Transaction, QueryError> {
         let sender = request.from.unwrap_or(Address::ZERO);
-        let known = self.account(&sender, self.head())?.unwrap_or_default();
         let base_fee = self.next_base_fee()?;
         if request.gas_price.is_none() {
             match base_fee {
@@ -41,7 +40,10 @@ impl Snapshot<'_> {
         };
         let defaults = Defaults {
             chain_id: self.spec().chain_id(),
-            nonce: request.nonce.unwrap_or(known.nonce),
+            nonce: match request.nonce {
+                Some(nonce) => nonce,
+                None => self.pending_nonce(sender)?,
+            },
             gas_limit,
             has_base_fee: base_fee.is_some(),
         };

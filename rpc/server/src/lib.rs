@@ -71,8 +71,8 @@ impl RunningServer {
 pub struct ExtraMethods {
     /// For the consensus client's port.
     pub engine: Option<RpcModule<()>>,
-    /// For ports with the namespace `testing`.
-    pub testing: Option<RpcModule<()>>,
+    /// For ports with a namespace; they take the place of methods of the same names.
+    pub others: Vec<(Namespace, RpcModule<()>)>,
 }
 
 /// Bytes of a request to the consensus client's port, at most.
@@ -172,7 +172,9 @@ impl ExtraMethods {
         if let Some(methods) = self.engine.as_ref().filter(|_| engine) {
             module.merge(methods.clone())?;
         }
-        if let Some(methods) = self.testing.as_ref().filter(|_| namespaces.contains(&Namespace::Testing)) {
+        for (_, methods) in self.others.iter().filter(|(namespace, _)| namespaces.contains(namespace)) {
+            let names: Vec<&'static str> = methods.method_names().collect();
+            names.into_iter().for_each(|name| drop(module.remove_method(name)));
             module.merge(methods.clone())?;
         }
         Ok(())

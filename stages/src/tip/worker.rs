@@ -54,9 +54,22 @@ impl TipWorker {
     /// # Errors
     /// What the worker failed of, now or before.
     pub fn stop(mut self) -> Result<(), StageError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), StageError> {
         let _ = self.work.send(Work::Stop);
-        let thread = self.thread.take().expect("it is stopped once");
+        let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().unwrap_or(Err(StageError::TipFailed("its thread panicked".to_owned())))
+    }
+}
+
+/// As [`TipWorker::stop`], for those who do not ask how it went.
+impl Drop for TipWorker {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "the newest blocks were not written");
+        }
     }
 }
 

@@ -7,11 +7,12 @@ use async_graphql::{Request, Response};
 use eyre::{Context, Result, ensure, eyre};
 use jsonrpsee::RpcModule;
 use portico_db::LiveDatabase;
+use portico_engine::{Engine, EngineSettings, testing_methods};
 use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Pool, Query, QuerySettings};
-use portico_stages::{StageContext, StopSignal, initialize};
+use portico_stages::{StageContext, StopSignal, Tip, TipConfig, TipSettings, TipWorker, initialize};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc::Receiver;
@@ -23,6 +24,7 @@ pub struct RpcNode {
     methods: RpcModule<()>,
     governor: Governor,
     graphql: Service,
+    _worker: TipWorker,
     node: TestNode,
 }
 
@@ -59,7 +61,15 @@ impl RpcNode {
     }
 
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
-        let query = Query::new(LiveDatabase::of(node.database.clone()), node.spec.clone(), settings);
+        let live = LiveDatabase::of(node.database.clone());
+        let (tip, worker) = Tip::start(TipConfig {
+            live: live.clone(),
+            spec: node.spec.clone(),
+            stages: node.settings.clone(),
+            settings: TipSettings::default(),
+            scratch: node.data_dir().scratch()?,
+        })?;
+        let query = Query::new(live, node.spec.clone(), settings);
         query.set_pool(Arc::new(Pool::new(Default::default(), node.spec.clone())));
         query.update_pool(None)?;
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
@@ -67,9 +77,11 @@ impl RpcNode {
         limits.of_mut(Class::Call).time = query.settings().call_time_max;
         limits.of_mut(Class::Trace).time = query.settings().call_time_max;
         let governor = Governor::start(query.clone(), &limits)?;
-        let methods = methods(&governor, &info, &Namespace::ALL)?.module;
+        let mut methods = methods(&governor, &info, &Namespace::ALL)?.module;
+        let engine = Engine::new(tip, query.clone(), EngineSettings::default());
+        methods.merge(testing_methods(engine)?)?;
         let graphql = Service::new(governor.clone(), &GraphqlSettings::default());
-        Ok(Self { query, methods, governor, graphql, node })
+        Ok(Self { query, methods, governor, graphql, _worker: worker, node })
     }
 
     /// What the methods answer from.

@@ -177,7 +177,7 @@ impl Node {
             Governor::start(query.clone(), &GovernorSettings::default()).map_err(|error| said(&error))?;
         let engine = Engine::new(tip.clone(), query, EngineSettings::default());
         let methods = engine_methods(engine, "0.0.0", "00000000").map_err(|error| said(&error))?;
-        let extra = ExtraMethods { engine: Some(methods), testing: None };
+        let extra = ExtraMethods { engine: Some(methods), others: Vec::new() };
         let port = PortSettings {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             namespaces: vec![Namespace::Eth],
