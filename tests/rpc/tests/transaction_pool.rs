@@ -1,8 +1,14 @@
 //! Transactions from sending to their block, and back.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use alloy_primitives::U256;
+use portico_generator::GeneratorConfig;
 use portico_query::SeenBlock;
+use portico_stages::StopSignal;
 use portico_test_support::fixture;
 use portico_tests_rpc::{Conversation, RpcNode};
 use serde_json::{Value, json, value::RawValue};
@@ -33,6 +39,20 @@ async fn next(messages: &mut Receiver<Box<RawValue>>) -> Value {
     let message = tokio::time::timeout(Duration::from_secs(30), messages.recv()).await;
     let message = message.expect("a message within half a minute").expect("the subscription lives");
     serde_json::from_str::<Value>(message.get()).unwrap()["params"]["result"].clone()
+}
+
+/// Chains over the same genesis state that differ from block 1 on.
+fn generate(folder: &Path, transactions_per_block: u64, blocks: u64) -> (PathBuf, PathBuf) {
+    let config = GeneratorConfig {
+        genesis_users: 200,
+        tokens: 8,
+        transactions_per_block,
+        ..GeneratorConfig::default()
+    };
+    let folder = folder.join(transactions_per_block.to_string());
+    let chain =
+        portico::generate_chain(&config, blocks, &folder, &StopSignal::default(), &mut |_| {}).unwrap();
+    (chain.genesis, chain.chain)
 }
 
 fn node_to(block: u64) -> Option<RpcNode> {
@@ -159,42 +179,66 @@ async fn mined_after(block: u64) -> (Vec<String>, u64) {
     panic!("the chain goes on without transactions");
 }
 
+fn head(node: &RpcNode) -> SeenBlock {
+    node.query().snapshot().unwrap().head_block().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_takes_transactions_out_and_its_loss_brings_them_back() {
+async fn a_block_takes_its_transactions_out_of_the_pool() {
     let Some(node) = node_to(HEAD) else { return };
-    let folder = fixture(CHAIN).unwrap();
     let (raw, number) = mined_after(HEAD).await;
-    let head = |node: &RpcNode| -> SeenBlock { node.query().snapshot().unwrap().head_block().unwrap() };
-    let mut seen = head(&node);
-    let mut sent = Vec::new();
+    let before = head(&node);
     for raw in &raw {
-        sent.push(result(&node, "eth_sendRawTransaction", json!([raw])).await);
+        result(&node, "eth_sendRawTransaction", json!([raw])).await;
     }
-    assert_eq!(sent.len(), 4);
-    let status = result(&node, "txpool_status", json!([])).await;
-    let first = sent[0].clone();
-    let first_raw = result(&node, "eth_getRawTransactionByHash", json!([first])).await;
-
-    node.node().import(&[folder.join("chain.rlp")], Some(number)).unwrap();
-    seen = node.query().update_pool(Some(seen)).unwrap();
-    assert_eq!(seen.block_number, number);
-    assert_eq!(result(&node, "txpool_status", json!([])).await, json!({ "pending": "0x0", "queued": "0x0" }));
-    let found = result(&node, "eth_getTransactionByHash", json!([first])).await;
-    assert_eq!(found["blockNumber"], json!(format!("{number:#x}")));
-
+    let empty = json!({ "pending": "0x0", "queued": "0x0" });
+    assert_eq!(result(&node, "txpool_status", json!([])).await, json!({ "pending": "0x4", "queued": "0x0" }));
+    node.node().import(&[fixture(CHAIN).unwrap().join("chain.rlp")], Some(number)).unwrap();
+    let mined = node.query().update_pool(Some(before)).unwrap();
+    assert_eq!(mined.block_number, number);
+    assert_eq!(result(&node, "txpool_status", json!([])).await, empty);
+    // An unwound block is not kept: its transactions have to be sent again.
     node.node().unwind(HEAD).unwrap();
-    assert_eq!(node.query().update_pool(Some(seen)).unwrap().block_number, HEAD);
-    let after = result(&node, "txpool_status", json!([])).await;
-    let expected = if node.query().snapshot().unwrap().block_by_hash(&seen.block_hash).unwrap().is_some() {
-        status
-    } else {
-        // The block was not kept: nobody knows its transactions any more, and they have to be sent again.
-        json!({ "pending": "0x0", "queued": "0x0" })
-    };
-    assert_eq!(after, expected);
-    let again = answer(&node, "eth_sendRawTransaction", json!([first_raw])).await;
-    let is_known = again["error"]["message"] == "already known";
-    assert!(is_known || again["result"] == json!(first), "{again}");
+    assert_eq!(node.query().update_pool(Some(mined)).unwrap(), before);
+    assert_eq!(result(&node, "txpool_status", json!([])).await, empty);
+    result(&node, "eth_sendRawTransaction", json!([raw[0]])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_a_branch_that_lost_wait_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (genesis, busy) = generate(folder.path(), 30, 12);
+    let (_, long) = generate(folder.path(), 20, 14);
+    let node = RpcNode::import_with(&genesis, &busy, Default::default()).unwrap();
+    let seen = head(&node);
+    let mut mined = Vec::new();
+    for number in 1..=12 {
+        let block = result(&node, "eth_getBlockByNumber", json!([format!("{number:#x}"), true])).await;
+        mined.extend(block["transactions"].as_array().unwrap().clone());
+    }
+    node.node().import(&[long], None).unwrap();
+    assert_eq!(node.query().update_pool(Some(seen)).unwrap().block_number, 14);
+    let mut returned = 0;
+    for transaction in &mined {
+        let found = result(&node, "eth_getTransactionByHash", json!([transaction["hash"]])).await;
+        let nonce = result(&node, "eth_getTransactionCount", json!([transaction["from"], "latest"])).await;
+        let balance = result(&node, "eth_getBalance", json!([transaction["from"], "latest"])).await;
+        let number = |value: &Value| U256::from_str_radix(&value.as_str().unwrap()[2..], 16).unwrap();
+        let price = if transaction["maxFeePerGas"].is_null() { "gasPrice" } else { "maxFeePerGas" };
+        let cost = number(&transaction["gas"]) * number(&transaction[price]) + number(&transaction["value"]);
+        let is_paid = cost <= number(&balance);
+        let is_used = number(&transaction["nonce"]) < number(&nonce);
+        let is_waiting = !found.is_null() && found["blockHash"].is_null();
+        assert!(!(is_waiting && is_used), "{found}");
+        // Blob transactions lack their blobs here: nobody sent them to this node.
+        if transaction["type"] != "0x3" && !is_used && is_paid {
+            assert!(is_waiting, "{transaction}");
+        }
+        returned += u64::from(is_waiting);
+    }
+    assert!(returned > 20, "{returned} of {} transactions wait again", mined.len());
+    let status = node.query().pool().unwrap().status();
+    assert_eq!((status.pending + status.queued) as u64, returned);
 }
 
 #[tokio::test(flavor = "multi_thread")]
