@@ -5,6 +5,7 @@ pub mod cli;
 mod config;
 mod datadir;
 mod db;
+mod engine_args;
 pub mod evm;
 mod export;
 mod file_source;

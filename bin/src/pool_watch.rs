@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) fn start(query: &Query, settings: Settings, stop: &StopSignal) -> eyre::Result<()> {
     let pool = Arc::new(Pool::new(settings, query.spec().clone()));
     query.set_pool(pool.clone());
-    let mut seen = Some(query.update_pool(None)?);
+    query.follow_head()?;
     if let Err(error) = pool.load_journal(&query.snapshot()?, seconds_now()) {
         let path = pool.settings().journal.as_ref().map(|path| path.display().to_string());
         tracing::warn!(path, %error, "there is no journal: local transactions will not outlive this process");
@@ -23,9 +23,8 @@ pub(crate) fn start(query: &Query, settings: Settings, stop: &StopSignal) -> eyr
     thread::Builder::new().name("txpool".to_owned()).spawn(move || {
         while !stop.is_stopped() {
             thread::sleep(PAUSE);
-            match query.update_pool(seen) {
-                Ok(head) => seen = Some(head),
-                Err(error) => tracing::warn!(%error, "the transaction pool cannot follow the head"),
+            if let Err(error) = query.follow_head() {
+                tracing::warn!(%error, "the transaction pool cannot follow the head");
             }
         }
     })?;

@@ -189,7 +189,11 @@ impl ServeArgs {
     pub fn server_settings(&self, datadir: &Path) -> ServerSettings {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         let tls = tls.map(|(certificates, key)| TlsFiles { certificates, key });
-        let auth = AuthSettings { users: self.auth_users.clone(), token_key: self.auth_key.clone() };
+        let auth = AuthSettings {
+            users: self.auth_users.clone(),
+            token_key: self.auth_key.clone(),
+            engine_secret: None,
+        };
         let auth = (auth != AuthSettings::default()).then_some(auth);
         let mut ports = Vec::new();
         if self.http || self.graphql {
@@ -203,6 +207,7 @@ impl ServeArgs {
                 hosts: self.http_vhosts.clone(),
                 tls: tls.clone(),
                 auth: auth.clone(),
+                engine: false,
             });
         }
         if self.ws {
@@ -216,6 +221,7 @@ impl ServeArgs {
                 hosts: self.http_vhosts.clone(),
                 tls,
                 auth,
+                engine: false,
             });
         }
         let ipc = (!self.ipc_disable).then(|| IpcSettings {

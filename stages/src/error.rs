@@ -74,6 +74,22 @@ pub enum StageError {
     /// A worker thread of the stage ended unexpectedly.
     #[error("a worker thread of stage {0} ended unexpectedly")]
     Worker(crate::StageId),
+    /// The stages do not stand at the same block, so no block can follow.
+    #[error(
+        "stage {stage} stands at block {reached}, the head is block {head}: bring all stages to the same block first \
+         (`portico stage run`, or `portico import` without files)"
+    )]
+    Uneven {
+        /// The stage that stands elsewhere.
+        stage: crate::StageId,
+        /// Where it stands.
+        reached: u64,
+        /// Where the last one stands.
+        head: u64,
+    },
+    /// The thread that writes the newest blocks has ended.
+    #[error("the newest blocks can no longer be written: {0}")]
+    TipFailed(String),
     /// Someone asked to stop.
     #[error("stopped on request")]
     Stopped,

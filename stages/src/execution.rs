@@ -12,7 +12,7 @@
 //! Rows that unwinding leaves in place: `Bytecodes`.
 
 mod blocks;
-mod check;
+pub(crate) mod check;
 mod state_roots;
 mod unwind;
 mod write;
@@ -97,7 +97,11 @@ fn spawn<'scope, T: Send + 'scope>(
         .expect("the system has threads")
 }
 
-fn load_block_hashes(
+/// Lets the blocks after `done` see the hashes before them.
+///
+/// # Errors
+/// When the database fails or has no such block.
+pub(crate) fn load_block_hashes(
     txn: &RwTxn<'_>,
     done: u64,
     overlay: &mut Overlay<PlainReader<'_, '_, portico_db::RW>>,

@@ -17,6 +17,7 @@ mod execution;
 mod finish;
 mod genesis;
 mod headers;
+mod held_blocks;
 mod history;
 mod log_index;
 mod metrics;
@@ -29,6 +30,7 @@ mod sorted_work;
 mod source;
 mod stage;
 mod storage_hashing;
+mod tip;
 mod tree;
 mod trie;
 mod tx_lookup;
@@ -54,6 +56,10 @@ pub use stage::{
     BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal,
 };
 pub use storage_hashing::StorageHashing;
+pub use tip::{
+    BuildAttributes, BuiltBlock, Candidate, CandidateSource, Refusal, Room, Tip, TipBlock, TipConfig,
+    TipSettings, TipWorker, Verdict,
+};
 pub use tree::{BlockTree, Inserted};
 pub use trie::Trie;
 pub use tx_lookup::TxLookup;

@@ -19,6 +19,12 @@ pub const FORWARD: [StageId; 13] = [
     Finish,
 ];
 
+/// The stages after which a block is known to be valid, and those that make it findable.
+pub fn validating_and_indexing() -> (&'static [StageId], &'static [StageId]) {
+    const VALIDATING: usize = 7;
+    FORWARD.split_at(VALIDATING)
+}
+
 /// Order in which blocks are taken back. It is not quite the reverse: the trie is recomputed from the hashed state
 /// as it was, so hashing goes first; and all that reads changes or receipts goes before execution deletes them.
 pub const UNWIND: [StageId; 13] = [
@@ -40,6 +46,12 @@ pub const UNWIND: [StageId; 13] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_valid_when_its_state_root_was_compared() {
+        let (validating, indexing) = validating_and_indexing();
+        assert_eq!((validating.last(), indexing.first()), (Some(&Trie), Some(&History)));
+    }
 
     #[test]
     fn both_orders_hold_every_stage_once() {

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_primitives::B256;
 use portico_chain::{
     prune_checkpoint, read_block, read_checkpoint, write_checkpoint, write_prune_checkpoint, write_side_block,
 };
@@ -23,9 +24,10 @@ use portico_db::{Database, RwTxn};
 
 use crate::{
     AccountHashing, BlockRange, Bodies, CallTraceIndex, Execution, FORWARD, Finish, Headers, History,
-    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, Stage, StageContext, StageError,
-    StageId, StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND, metrics,
-    trie::{check_root, rebuild_trie},
+    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, SourceError, Stage, StageContext,
+    StageError, StageId, StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND,
+    metrics,
+    trie::{check_root, rebuild_trie, update_root},
 };
 
 /// Stages whose data can be pruned, in an order in which each still finds what it needs of the others.
@@ -139,7 +141,11 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    fn unwind_within(&mut self, txn: &RwTxn<'_>, to: u64) -> Result<(), StageError> {
+    /// Takes all stages back to block `to` within the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Pipeline::unwind`]; the caller then drops the transaction.
+    pub fn unwind_within(&mut self, txn: &RwTxn<'_>, to: u64) -> Result<(), StageError> {
         for id in UNWIND {
             self.unwind_stage(txn, id, to)?;
         }
@@ -232,6 +238,27 @@ impl<'a> Pipeline<'a> {
             done = output.reached;
         }
         Ok(done)
+    }
+
+    /// Takes blocks up to `to` through some stages, which follow each other, within the caller's transaction.
+    ///
+    /// # Errors
+    /// [`StageError::InvalidBlock`], [`StageError::Source`] when the source has no such blocks, internal faults; the
+    /// caller then drops the transaction.
+    pub fn forward_within(&mut self, txn: &RwTxn<'_>, stages: &[StageId], to: u64) -> Result<(), StageError> {
+        for id in stages {
+            let reached = self.run_stage(txn, *id, to)?;
+            if reached < to {
+                let message = format!("stage {id} stopped at block {reached} of {to}");
+                return Err(SourceError { message }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the trie to what the blocks in `range` changed, without comparing the root, which it gives.
+    pub(crate) fn update_root(&self, txn: &RwTxn<'_>, range: BlockRange) -> Result<B256, StageError> {
+        Ok(update_root(&context(&self.config), txn, range)?.0)
     }
 
     /// Deletes what a stage derived from other tables and derives it anew.

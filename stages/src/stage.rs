@@ -72,6 +72,9 @@ impl std::fmt::Display for StageId {
     }
 }
 
+/// From as many first blocks on, hashed state is made anew instead of updated.
+pub(crate) const REBUILD_BLOCKS_MIN: u64 = 1_000;
+
 /// Blocks that a stage is to do: all after `done`, up to and with `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockRange {

@@ -9,6 +9,7 @@ use portico_state::{rebuild_hashed_storage, revert_hashed_storage, update_hashed
 use crate::{
     BlockRange, Counters, Stage, StageContext, StageError, StageId, StageOutput,
     sorted_work::{at_block, check_changes, sort_space},
+    stage::REBUILD_BLOCKS_MIN,
 };
 
 /// See the module.
@@ -37,8 +38,8 @@ impl Stage for StorageHashing {
         if range.is_empty() {
             return Ok(StageOutput::all(range));
         }
-        // Most of the state is new then: the table is filled from front to back.
-        if range.done == 0 {
+        // Most of the state may be new then: the table is filled from front to back.
+        if range.done == 0 && range.len() >= REBUILD_BLOCKS_MIN {
             return Ok(StageOutput { reached: range.to, counters: Self::rebuild(context, txn)? });
         }
         check_changes(txn, range)?;

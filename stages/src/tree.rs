@@ -21,10 +21,7 @@ use portico_chain::{
 use portico_consensus::{BodyView, Parent, total_difficulty, validate_body, validate_header_with};
 use portico_db::RoTxn;
 
-use crate::{
-    BlockSource, Branch, Pipeline, PipelineConfig, SharedSource, SourceBody, SourceError, SourceHeader,
-    SourceLimit, StageError, StageId,
-};
+use crate::{Branch, Pipeline, PipelineConfig, SharedSource, StageError, StageId, held_blocks::HeldBlocks};
 
 /// What became of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,7 +208,11 @@ impl SideBranch {
     }
 }
 
-fn decode_side_block(mut rlp: &[u8], block_number: u64, hash: B256) -> Result<BlockParts, StageError> {
+pub(crate) fn decode_side_block(
+    mut rlp: &[u8],
+    block_number: u64,
+    hash: B256,
+) -> Result<BlockParts, StageError> {
     let corrupt = |_| ChainError::Missing { what: "readable side block", block_number };
     let block = Block::<Transaction>::decode(&mut rlp).map_err(corrupt)?;
     Ok(BlockParts {
@@ -221,48 +222,4 @@ fn decode_side_block(mut rlp: &[u8], block_number: u64, hash: B256) -> Result<Bl
         ommers: block.body.ommers,
         withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
     })
-}
-
-/// The blocks that the stages are to take next, by where they stand, whatever number they say they have.
-#[derive(Debug, Default)]
-struct HeldBlocks {
-    /// Number that the first one must have.
-    first: u64,
-    blocks: Vec<BlockParts>,
-}
-
-impl HeldBlocks {
-    fn hold_behind(&mut self, parent: u64, blocks: Vec<BlockParts>) {
-        *self = Self { first: parent.saturating_add(1), blocks };
-    }
-
-    fn at_and_behind(&self, number: u64) -> &[BlockParts] {
-        let skipped = number.checked_sub(self.first).and_then(|skipped| usize::try_from(skipped).ok());
-        skipped.and_then(|skipped| self.blocks.get(skipped..)).unwrap_or_default()
-    }
-}
-
-impl BlockSource for HeldBlocks {
-    fn headers(&mut self, parent: (u64, B256), limit: SourceLimit) -> Result<Vec<SourceHeader>, SourceError> {
-        let limit = usize::try_from(limit.blocks).unwrap_or(usize::MAX);
-        let following = self.at_and_behind(parent.0.saturating_add(1)).iter().take(limit);
-        Ok(following
-            .map(|block| SourceHeader { hash: block.hash, header: block.header.clone(), vouched: false })
-            .collect())
-    }
-
-    fn bodies(&mut self, blocks: &[(u64, B256)]) -> Result<Vec<SourceBody>, SourceError> {
-        let bodies = blocks.iter().map(|(number, hash)| {
-            let block = self.at_and_behind(*number).first().filter(|block| block.hash == *hash);
-            let block = block.ok_or_else(|| SourceError {
-                message: format!("the body of block {number} ({hash}) is not at hand"),
-            })?;
-            Ok(SourceBody {
-                transactions: block.transactions.clone(),
-                ommers: block.ommers.clone(),
-                withdrawals: block.withdrawals.clone(),
-            })
-        });
-        bodies.collect()
-    }
 }

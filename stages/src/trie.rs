@@ -54,14 +54,22 @@ fn update(
     range: BlockRange,
     block_number: u64,
 ) -> Result<u64, StageError> {
-    let changed = Changed::read(txn, range)?;
-    let (root, rows) = if is_rebuild_cheaper(context, txn, changed.len())? {
-        (rebuild_trie(context, txn)?, 0)
-    } else {
-        update_in_parts(context, txn, &changed)?
-    };
+    let (root, rows) = update_root(context, txn, range)?;
     check_root(txn, block_number, root)?;
     Ok(rows)
+}
+
+/// Brings the trie to the hashed state, which the blocks in `range` changed; gives its root and the rows written.
+pub(crate) fn update_root(
+    context: &StageContext<'_>,
+    txn: &RwTxn<'_>,
+    range: BlockRange,
+) -> Result<(B256, u64), StageError> {
+    let changed = Changed::read(txn, range)?;
+    if is_rebuild_cheaper(context, txn, changed.len())? {
+        return Ok((rebuild_trie(context, txn)?, 0));
+    }
+    update_in_parts(context, txn, &changed)
 }
 
 /// Gives the root and the number of rows written. Updates are held in memory, about a kilobyte for each leaf, so

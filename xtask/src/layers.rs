@@ -50,6 +50,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("portico-governor", &["portico-query"]),
     ("portico-jsonrpc", &["portico-query", "portico-governor"]),
     ("portico-graphql", &["portico-query", "portico-governor"]),
+    (
+        "portico-engine",
+        &[
+            "portico-query",
+            "portico-db",
+            "portico-chain",
+            "portico-chainspec",
+            "portico-consensus",
+            "portico-stages",
+            "portico-txpool",
+        ],
+    ),
     ("portico-server", &["portico-query", "portico-governor", "portico-jsonrpc", "portico-graphql"]),
 ];
 

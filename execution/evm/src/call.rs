@@ -87,6 +87,15 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
+    /// Gas used, after refunds.
+    pub fn gas_used(&self) -> u64 {
+        match self {
+            Self::Success { gas_used, .. } | Self::Revert { gas_used, .. } | Self::Halt { gas_used, .. } => {
+                *gas_used
+            }
+        }
+    }
+
     /// Logs; none unless it returned.
     pub fn logs(&self) -> &[Log] {
         match self {

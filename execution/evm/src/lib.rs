@@ -42,7 +42,7 @@ pub use memory::{MemoryAccount, MemoryState};
 pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
 pub use precompiles::{CallPrecompiles, PrecompileChanges, is_precompile, named_precompiles};
 pub use reader::{EmptyState, ReadError, StateReader};
-pub use revm::context::TxEnv;
+pub use revm::{context::TxEnv, inspector::NoOpInspector};
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
 pub use single::execute_single;
 pub use transaction::{

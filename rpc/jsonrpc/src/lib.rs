@@ -95,6 +95,8 @@ pub fn methods(
             Namespace::Parity => {
                 module.merge(erigon::ParityApiServer::into_rpc(erigon::Erigon::new(workers.clone())))?;
             }
+            // Its methods come with a node that builds blocks.
+            Namespace::Testing => {}
             Namespace::Txpool => module.merge(txpool::Txpool::new(workers.clone()).into_rpc())?,
             Namespace::Admin => {
                 module.merge(admin::Admin::new(workers.clone(), query.clone(), node.clone()).into_rpc())?;

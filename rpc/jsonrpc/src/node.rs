@@ -23,6 +23,8 @@ pub enum Namespace {
     Ots,
     /// OpenEthereum's list of an account's slots.
     Parity,
+    /// Building blocks by hand, for tests.
+    Testing,
     /// Traces in OpenEthereum's form.
     Trace,
     /// Transactions that wait for a block.
@@ -33,7 +35,7 @@ pub enum Namespace {
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Admin,
         Self::Debug,
         Self::Erigon,
@@ -41,6 +43,7 @@ impl Namespace {
         Self::Net,
         Self::Ots,
         Self::Parity,
+        Self::Testing,
         Self::Trace,
         Self::Txpool,
         Self::Web3,
@@ -56,6 +59,7 @@ impl Namespace {
             Self::Net => "net",
             Self::Ots => "ots",
             Self::Parity => "parity",
+            Self::Testing => "testing",
             Self::Trace => "trace",
             Self::Txpool => "txpool",
             Self::Web3 => "web3",

@@ -1,5 +1,7 @@
 //! Telling the pool of a new head.
 
+use std::sync::PoisonError;
+
 use portico_txpool::HeadChange;
 
 use crate::{Query, QueryError, SeenBlock, Snapshot, seconds_now};
@@ -8,6 +10,16 @@ use crate::{Query, QueryError, SeenBlock, Snapshot, seconds_now};
 const BLOCKS_TOLD: u64 = 64;
 
 impl Query {
+    /// Brings the pool to the head, if it is not there already; may be called by anybody at any time.
+    ///
+    /// # Errors
+    /// As [`Query::update_pool`].
+    pub fn follow_head(&self) -> Result<(), QueryError> {
+        let mut seen = self.inner.pool_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some(self.update_pool(*seen)?);
+        Ok(())
+    }
+
     /// Tells the pool of the head unless that is what it has `seen`; gives the head. The pool's accounts are read as of the
     /// same snapshot.
     ///

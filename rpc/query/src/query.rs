@@ -2,18 +2,18 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use alloy_primitives::B256;
 use portico_chain::read_checkpoint;
 use portico_chainspec::ChainSpec;
-use portico_db::{Database, RoTxn};
+use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{QueryError, past_trie::PastTrieCache};
+use crate::{QueryError, SeenBlock, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,24 +71,34 @@ pub struct Query {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    database: Arc<Database>,
+    live: Arc<LiveDatabase>,
     spec: Arc<ChainSpec>,
     settings: QuerySettings,
     forkchoice: RwLock<Forkchoice>,
     past_trie: PastTrieCache,
     pub(crate) pool: OnceLock<Arc<Pool>>,
+    /// The head that the pool knows.
+    pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
 }
 
 impl Query {
-    /// Queries on a database that holds the chain of `spec`.
-    pub fn new(database: Arc<Database>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
+    /// Queries on a database that holds the chain of `spec`, and on what is published on top of it.
+    pub fn new(live: Arc<LiveDatabase>, spec: Arc<ChainSpec>, settings: QuerySettings) -> Self {
         let (forkchoice, past_trie) = (RwLock::default(), PastTrieCache::default());
         Self {
-            inner: Arc::new(Inner { database, spec, settings, forkchoice, past_trie, pool: OnceLock::new() }),
+            inner: Arc::new(Inner {
+                live,
+                spec,
+                settings,
+                forkchoice,
+                past_trie,
+                pool: OnceLock::new(),
+                pool_seen: Mutex::default(),
+            }),
         }
     }
 
-    /// Opens a snapshot at the newest committed state. It must not outlive one call: the database keeps what it
+    /// Opens a snapshot at the newest state. It must not outlive one call: the database keeps what it
     /// sees for as long.
     ///
     /// # Errors
@@ -102,7 +112,7 @@ impl Query {
     /// # Errors
     /// As [`Query::snapshot`].
     pub fn snapshot_within(&self, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
-        let txn = self.inner.database.begin_ro()?;
+        let txn = self.inner.live.begin_ro()?;
         let head = read_checkpoint(&txn, "Finish")?;
         Ok(Snapshot { query: self, txn, head, budget })
     }
@@ -114,7 +124,7 @@ impl Query {
 
     /// Where the database lies.
     pub fn database_path(&self) -> &Path {
-        self.inner.database.path()
+        self.inner.live.database().path()
     }
 
     /// The bounds on a call.

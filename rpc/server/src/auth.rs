@@ -45,6 +45,7 @@ struct Inner {
     users: HashMap<String, User>,
     own: Option<(EncodingKey, DecodingKey)>,
     others: Option<(Algorithm, DecodingKey)>,
+    engine: Option<DecodingKey>,
     checks: Semaphore,
 }
 
@@ -75,6 +76,15 @@ struct Claims {
     username: Option<String>,
 }
 
+/// What the consensus client's tokens say.
+#[derive(Deserialize)]
+struct EngineClaims {
+    iat: u64,
+}
+
+/// How far the consensus client's clock may be from ours.
+const ENGINE_SECONDS: u64 = 60;
+
 /// What `/login` takes.
 #[derive(Deserialize)]
 struct Login {
@@ -87,8 +97,9 @@ impl Auth {
         let users = settings.users.as_deref().map(read_users).transpose()?;
         let own = users.is_some().then(own_key);
         let others = settings.token_key.as_deref().map(read_key).transpose()?;
-        let inner =
-            Inner { users: users.unwrap_or_default(), own, others, checks: Semaphore::new(CHECKS_MAX) };
+        let engine = settings.engine_secret.as_deref().map(read_secret).transpose()?;
+        let checks = Semaphore::new(CHECKS_MAX);
+        let inner = Inner { users: users.unwrap_or_default(), own, others, engine, checks };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -112,6 +123,9 @@ impl Auth {
     pub fn permissions(&self, authorization: &str) -> Option<Permissions> {
         let token = authorization.strip_prefix("Bearer ")?.trim();
         let algorithm = decode_header(token).ok()?.alg;
+        if let Some(key) = &self.inner.engine {
+            return is_of_consensus_client(token, key).then(|| Permissions::new(["*:*".to_owned()]));
+        }
         let own = self.inner.own.as_ref().map(|(_, key)| (Algorithm::HS256, key));
         let others = self.inner.others.as_ref().map(|(algorithm, key)| (*algorithm, key));
         let keys = own.into_iter().chain(others).filter(|(expected, _)| *expected == algorithm);
@@ -119,6 +133,15 @@ impl Auth {
             .filter_map(|(algorithm, key)| decode::<Claims>(token, key, &Validation::new(algorithm)).ok());
         Some(Permissions::new({ claims }.next()?.claims.permissions))
     }
+}
+
+fn is_of_consensus_client(token: &str, key: &DecodingKey) -> bool {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.required_spec_claims.clear();
+    // These tokens have no end, and other claims do not matter.
+    (rules.validate_exp, rules.validate_aud) = (false, false);
+    let claims = decode::<EngineClaims>(token, key, &rules);
+    claims.is_ok_and(|token| token.claims.iat.abs_diff(get_current_timestamp()) <= ENGINE_SECONDS)
 }
 
 /// The path `/login`.
@@ -157,10 +180,18 @@ fn read_key(path: &Path) -> Result<(Algorithm, DecodingKey), ServerError> {
             .or_else(|_| DecodingKey::from_ec_pem(text.as_bytes()).map(|key| (Algorithm::ES256, key)))
             .map_err(|error| bad_file(path, error));
     }
+    Ok((Algorithm::HS256, secret_of(path, &text)?))
+}
+
+fn read_secret(path: &Path) -> Result<DecodingKey, ServerError> {
+    secret_of(path, &std::fs::read_to_string(path).map_err(|error| bad_file(path, error))?)
+}
+
+fn secret_of(path: &Path, text: &str) -> Result<DecodingKey, ServerError> {
     let digits = text.trim().trim_start_matches("0x");
     let secret = alloy_primitives::hex::decode(digits).map_err(|error| bad_file(path, error))?;
     if secret.len() < 32 {
         return Err(bad_file(path, "the secret must have 32 bytes (64 hexadecimal digits) or more"));
     }
-    Ok((Algorithm::HS256, DecodingKey::from_secret(&secret)))
+    Ok(DecodingKey::from_secret(&secret))
 }

@@ -28,8 +28,9 @@ use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder,
     stop_channel,
 };
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use portico_governor::Governor;
-use portico_jsonrpc::{CallsLayer, NodeInfo};
+use portico_jsonrpc::{CallsLayer, Namespace, NodeInfo};
 use tokio::net::TcpListener;
 use tower_http::{
     compression::CompressionLayer,
@@ -65,6 +66,18 @@ impl RunningServer {
     }
 }
 
+/// Methods that only some nodes have.
+#[derive(Debug, Clone, Default)]
+pub struct ExtraMethods {
+    /// For the consensus client's port.
+    pub engine: Option<RpcModule<()>>,
+    /// For ports with the namespace `testing`.
+    pub testing: Option<RpcModule<()>>,
+}
+
+/// Bytes of a request to the consensus client's port, at most.
+const ENGINE_REQUEST_BYTES_MAX: u32 = 128 << 20;
+
 /// Starts serving on the current tokio runtime. Nothing is served unless everything can be.
 ///
 /// # Errors
@@ -74,16 +87,30 @@ pub async fn start(
     governor: &Governor,
     node: &Arc<NodeInfo>,
 ) -> Result<RunningServer, ServerError> {
+    start_with(settings, governor, node, &ExtraMethods::default()).await
+}
+
+/// [`start`] for a node with more methods than those that only read.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    settings: &ServerSettings,
+    governor: &Governor,
+    node: &Arc<NodeInfo>,
+    extra: &ExtraMethods,
+) -> Result<RunningServer, ServerError> {
     let (stop, handle) = stop_channel();
     let mut addresses = Vec::new();
     let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
     for port in &settings.ports {
         let bind_error = |source| ServerError::Bind { address: port.address, source };
-        let methods = portico_jsonrpc::methods(governor, node, &port.namespaces)?;
+        let mut methods = portico_jsonrpc::methods(governor, node, &port.namespaces)?;
+        extra.merge(&mut methods.module, &port.namespaces, port.engine)?;
         let auth = port.auth.as_ref().map(Auth::new).transpose()?;
         let streams = port.http.then(|| methods.streams.clone());
         let router = routes(settings, port, governor, auth.as_ref());
-        let gate = GateLayer::new(port, settings.request_bytes_max, auth, streams, router);
+        let gate = GateLayer::new(port, request_bytes_max(settings, port), auth, streams, router);
         let http = tower::ServiceBuilder::new()
             .layer(MapResponseBodyLayer::new(HttpBody::new))
             .layer(CompressionLayer::new())
@@ -105,6 +132,7 @@ pub async fn start(
             http = port.http,
             websocket = port.websocket,
             graphql = port.graphql,
+            engine = port.engine,
             tls = tls.is_some(),
             authentication = port.auth.is_some(),
             "serving"
@@ -116,7 +144,8 @@ pub async fn start(
         addresses.push(address);
     }
     if let Some(ipc) = &settings.ipc {
-        let methods = portico_jsonrpc::methods(governor, node, &ipc.namespaces)?;
+        let mut methods = portico_jsonrpc::methods(governor, node, &ipc.namespaces)?;
+        extra.merge(&mut methods.module, &ipc.namespaces, true)?;
         let listener = ipc::bind(ipc)?;
         tracing::info!(path = %ipc.path.display(), "serving IPC");
         let limits = IpcLimits {
@@ -133,6 +162,27 @@ pub async fn start(
     Ok(RunningServer { addresses, handle })
 }
 
+impl ExtraMethods {
+    fn merge(
+        &self,
+        module: &mut RpcModule<()>,
+        namespaces: &[Namespace],
+        engine: bool,
+    ) -> Result<(), RegisterMethodError> {
+        if let Some(methods) = self.engine.as_ref().filter(|_| engine) {
+            module.merge(methods.clone())?;
+        }
+        if let Some(methods) = self.testing.as_ref().filter(|_| namespaces.contains(&Namespace::Testing)) {
+            module.merge(methods.clone())?;
+        }
+        Ok(())
+    }
+}
+
+fn request_bytes_max(settings: &ServerSettings, port: &PortSettings) -> u32 {
+    if port.engine { ENGINE_REQUEST_BYTES_MAX } else { settings.request_bytes_max }
+}
+
 fn names(port: &PortSettings) -> String {
     let names: Vec<_> = port.namespaces.iter().map(|namespace| namespace.name()).collect();
     names.join(",")
@@ -147,7 +197,7 @@ fn config(settings: &ServerSettings, port: &PortSettings) -> ServerConfig {
         .set_id_provider(subscription_ids::HexIds)
         .max_connections(settings.connections_max)
         .max_subscriptions_per_connection(settings.subscriptions_max)
-        .max_request_body_size(settings.request_bytes_max)
+        .max_request_body_size(request_bytes_max(settings, port))
         .max_response_body_size(settings.response_bytes_max)
         .set_batch_request_config(batch);
     match (port.http, port.websocket) {

@@ -28,6 +28,8 @@ pub struct PortSettings {
     pub tls: Option<TlsFiles>,
     /// Who may come in; everybody when left out.
     pub auth: Option<AuthSettings>,
+    /// Whether this is the consensus client's port: it has the Engine API, and takes large requests.
+    pub engine: bool,
 }
 
 impl Default for PortSettings {
@@ -42,6 +44,7 @@ impl Default for PortSettings {
             hosts: vec!["localhost".to_owned()],
             tls: None,
             auth: None,
+            engine: false,
         }
     }
 }
@@ -69,6 +72,9 @@ pub struct AuthSettings {
     /// Key of tokens that somebody else makes: 32 bytes in hexadecimal (HS256), or a public key in PEM form
     /// (RS256 or ES256).
     pub token_key: Option<PathBuf>,
+    /// The secret that is shared with the consensus client, 32 bytes in hexadecimal: its tokens are signed with it
+    /// (HS256) and must say that they were made within the last minute.
+    pub engine_secret: Option<PathBuf>,
 }
 
 /// The socket in the file system. Whoever may open it may call every method of its namespaces.

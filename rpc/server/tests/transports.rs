@@ -31,7 +31,8 @@ async fn users_get_a_token_and_may_call_what_they_are_allowed() {
     let fixture = fixture();
     let file = fixture.folder.path().join("users.toml");
     std::fs::write(&file, users()).unwrap();
-    let server = serve(&fixture, &with_auth(AuthSettings { users: Some(file), token_key: None })).await;
+    let server =
+        serve(&fixture, &with_auth(AuthSettings { users: Some(file), ..AuthSettings::default() })).await;
     let address = address(&server);
     assert_eq!(post(address, "/", "", &call("eth_chainId", json!([]))).await.status, 401);
     assert_eq!(post(address, "/graphql", "", &json!({ "query": "{ chainID }" })).await.status, 401);
@@ -60,7 +61,7 @@ async fn tokens_of_others_are_checked_with_their_key() {
     let fixture = fixture();
     let file = fixture.folder.path().join("secret");
     std::fs::write(&file, format!("0x{}\n", "5a".repeat(32))).unwrap();
-    let auth = AuthSettings { users: None, token_key: Some(file) };
+    let auth = AuthSettings { token_key: Some(file), ..AuthSettings::default() };
     let server = serve(&fixture, &with_auth(auth)).await;
     let token = |secret: &[u8], seconds_left: i64, algorithm| {
         let now = jsonwebtoken::get_current_timestamp();
@@ -87,7 +88,7 @@ async fn a_users_file_that_makes_no_sense_is_named() {
     let fixture = fixture();
     let file = fixture.folder.path().join("users.toml");
     std::fs::write(&file, "[Users.ann]\npassword = \"plain\"\n").unwrap();
-    let settings = with_auth(AuthSettings { users: Some(file.clone()), token_key: None });
+    let settings = with_auth(AuthSettings { users: Some(file.clone()), ..AuthSettings::default() });
     let node = std::sync::Arc::new(portico_jsonrpc::NodeInfo::new(String::new()));
     let error = start(&settings, &fixture.governor, &node).await.unwrap_err();
     assert!(matches!(&error, ServerError::BadFile { path, .. } if *path == file), "{error}");

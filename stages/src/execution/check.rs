@@ -1,11 +1,11 @@
 //! Holding what execution gave against the header, and writing it.
 
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{B256, keccak256};
 use crossbeam_channel::Receiver;
 use portico_chain::{append_receipts, append_state_roots, encode_row, write_access_list};
 use portico_consensus::{ExecutionResult, validate_block_access_list_length, validate_execution};
 use portico_db::RwTxn;
-use portico_evm::BlockOutcome;
+use portico_evm::{BlockOutcome, Receipt};
 use portico_state::{BlockChanges, write_changes};
 
 use super::blocks::ExecutableBlock;
@@ -32,15 +32,34 @@ pub(super) fn check_and_write(
         debug_assert_eq!(block.header.number, expected, "blocks come in order");
         let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
         check(context, &block, &outcome, state_roots.as_deref(), access_list.as_deref())?;
-        let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();
-        append_receipts(txn, block.first_tx_number, &rows)?;
         append_state_roots(txn, block.first_tx_number, state_roots.as_deref().unwrap_or_default())?;
-        if let Some(list) = access_list {
-            write_access_list(txn, block.header.number, &Bytes::from(list))?;
-        }
-        write_changes(txn, block.header.number, &changes)?;
+        let written =
+            Outcome { receipts: &outcome.receipts, access_list: access_list.as_deref(), changes: &changes };
+        write_outcome(txn, block.header.number, block.first_tx_number, written)?;
     }
     Ok(())
+}
+
+/// What is kept of a block's execution beside the state.
+pub(crate) struct Outcome<'a> {
+    pub receipts: &'a [Receipt],
+    /// RLP of the block access list.
+    pub access_list: Option<&'a [u8]>,
+    pub changes: &'a BlockChanges,
+}
+
+pub(crate) fn write_outcome(
+    txn: &RwTxn<'_>,
+    block_number: u64,
+    first_tx_number: u64,
+    outcome: Outcome<'_>,
+) -> Result<(), StageError> {
+    let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();
+    append_receipts(txn, first_tx_number, &rows)?;
+    if let Some(list) = outcome.access_list {
+        write_access_list(txn, block_number, list)?;
+    }
+    Ok(write_changes(txn, block_number, outcome.changes)?)
 }
 
 fn check(

@@ -8,7 +8,8 @@ use std::{
 use libmdbx::{DatabaseOptions, Mode, NoWriteMap, PageSize, ReadWriteOptions, TableFlags, WriteFlags};
 
 use crate::{
-    DbError, RoTxn, RwTxn, SCHEMA_VERSION, Table, TableInfo, Txn,
+    DbError, RoTxn, RwTxn, SCHEMA_VERSION, Table, TableInfo, Txn, View,
+    layer::Layered,
     tables::{self, TABLES},
 };
 
@@ -111,11 +112,7 @@ impl Database {
 
     /// Begins a read transaction on the last committed state.
     pub fn begin_ro(&self) -> Result<RoTxn<'_>, DbError> {
-        let txn = self
-            .env
-            .begin_ro_txn()
-            .map_err(|source| DbError::Transaction { operation: "beginning a read transaction", source })?;
-        Ok(Txn::new(txn, &self.tables))
+        Ok(Txn::new(self.base()?, &self.tables))
     }
 
     /// Begins the write transaction; waits while another one is open.
@@ -125,6 +122,24 @@ impl Database {
             .begin_rw_txn()
             .map_err(|source| DbError::Transaction { operation: "beginning a write transaction", source })?;
         Ok(Txn::new(txn, &self.tables))
+    }
+
+    /// Begins a read transaction on the last committed state with the rows of `view` on top. The view must have been
+    /// made on this state, or on an earlier one since which only layers of its own were applied.
+    pub fn begin_ro_on(&self, view: &View) -> Result<RoTxn<'_>, DbError> {
+        Ok(Txn::layered(Layered::fixed(self.base()?, view), &self.tables))
+    }
+
+    /// Begins a transaction whose writes stay in memory, on the last committed state with the rows of `view` on top.
+    /// There can be any number of them; [`RwTxn::into_layer`] ends one.
+    pub fn begin_in_memory(&self, view: &View) -> Result<RwTxn<'_>, DbError> {
+        Ok(Txn::layered(Layered::growing(self.base()?, view), &self.tables))
+    }
+
+    fn base(&self) -> Result<libmdbx::Transaction<'_, libmdbx::RO, NoWriteMap>, DbError> {
+        self.env
+            .begin_ro_txn()
+            .map_err(|source| DbError::Transaction { operation: "beginning a read transaction", source })
     }
 
     /// Makes every commit so far durable.
@@ -180,7 +195,7 @@ fn lock_for_writing(path: &Path) -> Result<File, DbError> {
     }
 }
 
-const SCHEMA_KEY: &[u8] = b"schema_version";
+pub(crate) const SCHEMA_KEY: &[u8] = b"schema_version";
 
 /// The schema version of a database that is ours; `None` for an empty environment.
 fn check_schema(env: &libmdbx::Database<NoWriteMap>, path: &Path) -> Result<Option<u32>, DbError> {
@@ -254,7 +269,7 @@ fn create_tables(
     Ok(handles.into_iter().map(keep_open).collect())
 }
 
-pub(crate) fn write_schema_version(
+fn write_schema_version(
     txn: &libmdbx::Transaction<'_, libmdbx::RW, NoWriteMap>,
     metadata: &libmdbx::Table<'_>,
 ) -> Result<(), libmdbx::Error> {

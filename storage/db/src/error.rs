@@ -53,6 +53,11 @@ pub enum DbError {
         /// MDBX's answer.
         source: libmdbx::Error,
     },
+    /// The call is for transactions in memory, or for those that are not.
+    #[error(
+        "a transaction in memory is applied, not committed, and one of the database committed, not applied"
+    )]
+    NotInMemory,
     /// A stored row cannot be decoded.
     #[error("corrupt row in table {table}: {source}")]
     Corrupt {

@@ -35,10 +35,16 @@ pub trait Table: 'static {
     type Value: Value;
 }
 
+/// A key of a fixed number of bytes.
+pub trait FixedKey: Key {
+    /// Bytes of its encoded form.
+    const LEN: usize;
+}
+
 /// A table whose key has many values, kept sorted by a sub-key that each value begins with.
 pub trait DupSort: Table {
-    /// Leading part of the value.
-    type SubKey: Key;
+    /// Leading part of the value; a key has at most one value with it.
+    type SubKey: FixedKey;
 
     /// The sub-key of a value.
     fn sub_key(value: &Self::Value) -> Self::SubKey;
@@ -53,6 +59,8 @@ pub struct TableInfo {
     pub group: &'static str,
     /// Whether keys have sorted duplicates.
     pub dup_sort: bool,
+    /// Bytes of the sub-key that a duplicate begins with; 0 without duplicates.
+    pub sub_key_len: usize,
     /// Type names of key and value.
     pub types: (&'static str, &'static str),
     /// Byte layout, meaning and an example, from the table's documentation.

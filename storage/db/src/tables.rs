@@ -4,7 +4,7 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
 
 use crate::{
-    DupSort, Table, TableInfo,
+    DupSort, FixedKey, Table, TableInfo,
     models::{
         Account, AccountChangeSet, AccountHistoryKey, BlockChunkKey, BlockHashKey, BlockSet, BranchNode,
         IndexAddressKey, IndexTopicKey, Nibbles, Receipt, StageCheckpoint, StorageChangeSet, StorageEntry,
@@ -25,6 +25,8 @@ macro_rules! tables {
     };
     (@dup) => { false };
     (@dup $sub:ty) => { true };
+    (@len) => { 0 };
+    (@len $sub:ty) => { <$sub as FixedKey>::LEN };
     ($( [$group:literal] $( $(#[doc = $doc:literal])+ $name:ident : $key:ty => $value:ty $(, sorted by $sub:ty = $sub_of:expr)? ;)+ )+) => {
         #[derive(Clone, Copy)]
         enum Position { $($($name,)+)+ }
@@ -54,6 +56,7 @@ macro_rules! tables {
                 name: stringify!($name),
                 group: $group,
                 dup_sort: tables!(@dup $($sub)?),
+                sub_key_len: tables!(@len $($sub)?),
                 types: (stringify!($key), stringify!($value)),
                 doc: concat!($($doc, "\n"),+),
             },)+)+

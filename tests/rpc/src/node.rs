@@ -6,6 +6,7 @@ use alloy_primitives::B256;
 use async_graphql::{Request, Response};
 use eyre::{Context, Result, ensure, eyre};
 use jsonrpsee::RpcModule;
+use portico_db::LiveDatabase;
 use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
@@ -58,7 +59,7 @@ impl RpcNode {
     }
 
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
-        let query = Query::new(node.database.clone(), node.spec.clone(), settings);
+        let query = Query::new(LiveDatabase::of(node.database.clone()), node.spec.clone(), settings);
         query.set_pool(Arc::new(Pool::new(Default::default(), node.spec.clone())));
         query.update_pool(None)?;
         let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));

@@ -9,7 +9,7 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{B256, keccak256};
 use portico_chain::{BlockParts, read_block, read_header};
 use portico_consensus::ethash::{LightCaches, VerifyPow};
-use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest, tables::StageCheckpoints};
+use portico_db::{Database, DatabaseSettings, RoTxn, SyncMode, TableDigest, tables::StageCheckpoints};
 use portico_stages::{
     BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
 };
@@ -148,7 +148,7 @@ impl CaseRunner for BlockTestRunner {
         json: &str,
         report: &mut dyn FnMut(&str, Outcome),
     ) -> Result<(), SpecError> {
-        if !kind_of::<Kind>(name, json)?.is_block_test() {
+        if !is_block_test(name, json)? {
             report("other", Outcome::Skipped("not a block test"));
             return Ok(());
         }
@@ -162,6 +162,14 @@ impl CaseRunner for BlockTestRunner {
     fn refused_blocks(&self) -> u64 {
         self.refused_blocks
     }
+}
+
+/// Whether a case is a block test.
+///
+/// # Errors
+/// For text that is no JSON.
+pub(crate) fn is_block_test(name: &str, json: &str) -> Result<bool, SpecError> {
+    Ok(kind_of::<Kind>(name, json)?.is_block_test())
 }
 
 /// Just enough of a case to tell what it is.
@@ -308,10 +316,15 @@ fn check_head(database: &Database, case: &BlockCase<'_>, head: Result<(u64, B256
 }
 
 fn check_accounts(database: &Database, case: &BlockCase<'_>) -> Checked {
+    let txn = database.begin_ro().map_err(|error| difference("state", "readable", error))?;
+    check_accounts_in(&txn, case)
+}
+
+/// Compares the accounts that the case names with the state of a snapshot.
+pub(crate) fn check_accounts_in(txn: &RoTxn<'_>, case: &BlockCase<'_>) -> Checked {
     let Some(expected) = &case.post_state else { return Ok(()) };
     let internal = |error: portico_db::DbError| difference("state", "readable", error);
-    let txn = database.begin_ro().map_err(internal)?;
-    let mut reader = PlainReader::new(&txn).map_err(internal)?;
+    let mut reader = PlainReader::new(txn).map_err(internal)?;
     for (address, account) in expected {
         let found = reader.account(address).map_err(internal)?;
         let Some(found) = found else {

@@ -12,6 +12,7 @@
 mod block_case;
 mod block_test;
 mod engine_case;
+mod engine_test;
 mod error;
 mod exceptions;
 mod input;
@@ -21,6 +22,7 @@ mod runner;
 mod state_test;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
+pub use engine_test::run_engine_tests;
 pub use error::SpecError;
 pub use exceptions::{Refusal, is_expected};
 pub use input::{FILE_BYTES_MAX, FixtureFile, for_each_file};

@@ -79,7 +79,8 @@ fn serve(
     spec: &Arc<ChainSpec>,
     limits: &GovernorSettings,
 ) -> Result<(RunningServer, Governor)> {
-    let query = Query::new(database.clone(), spec.clone(), QuerySettings::default());
+    let query =
+        Query::new(portico_db::LiveDatabase::of(database.clone()), spec.clone(), QuerySettings::default());
     let governor = Governor::start(query, limits)?;
     let port = PortSettings {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

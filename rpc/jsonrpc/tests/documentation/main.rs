@@ -52,7 +52,7 @@ async fn the_documented_methods_are_those_that_are_served() {
     let txn = database.begin_rw().unwrap();
     insert_genesis(&txn, spec.genesis_header(), spec.genesis_hash()).unwrap();
     txn.commit().unwrap();
-    let query = Query::new(database, spec, QuerySettings::default());
+    let query = Query::new(portico_db::LiveDatabase::of(database), spec, QuerySettings::default());
     let governor = Governor::start(query, &GovernorSettings::default()).unwrap();
     let node = std::sync::Arc::new(NodeInfo::new(String::new()));
     let served = portico_jsonrpc::methods(&governor, &node, &Namespace::ALL).unwrap();

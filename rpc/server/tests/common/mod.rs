@@ -9,7 +9,7 @@ use std::{
 
 use portico_chain::insert_genesis;
 use portico_chainspec::ChainSpec;
-use portico_db::{Database, DatabaseSettings};
+use portico_db::{Database, DatabaseSettings, LiveDatabase};
 use portico_governor::{Governor, GovernorSettings};
 use portico_jsonrpc::NodeInfo;
 use portico_query::{Query, QuerySettings};
@@ -38,7 +38,7 @@ pub fn fixture_with(governor: &GovernorSettings) -> Fixture {
     let txn = database.begin_rw().unwrap();
     insert_genesis(&txn, spec.genesis_header(), spec.genesis_hash()).unwrap();
     txn.commit().unwrap();
-    let query = Query::new(database.clone(), spec, QuerySettings::default());
+    let query = Query::new(LiveDatabase::of(database.clone()), spec, QuerySettings::default());
     let governor = Governor::start(query, governor).unwrap();
     Fixture { database, governor, folder }
 }

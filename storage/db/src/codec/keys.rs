@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 
-use crate::{DecodeError, Key, Value};
+use crate::{DecodeError, FixedKey, Key, Value};
 
 pub(crate) fn exact<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], DecodeError> {
     bytes.try_into().map_err(|_| {
@@ -51,6 +51,10 @@ impl Key for B256 {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         exact::<32>(bytes, "32-byte key").map(Self::from)
     }
+}
+
+impl FixedKey for B256 {
+    const LEN: usize = 32;
 }
 
 /// UTF-8.

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256};
 
 use crate::{
-    DecodeError, Key, Value,
+    DecodeError, FixedKey, Key, Value,
     codec::keys::{compound_key, exact},
 };
 
@@ -100,6 +100,10 @@ impl Key for TxNumber {
         let low = exact::<6>(bytes, "transaction number")?;
         Ok(Self(low.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))))
     }
+}
+
+impl FixedKey for TxNumber {
+    const LEN: usize = 6;
 }
 
 impl Value for TxNumber {

@@ -1,0 +1,167 @@
+//! Flags about the consensus client, and the node's side of it: the newest blocks in memory, written behind.
+
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy_primitives::Bytes;
+use clap::Args;
+use eyre::{Result, WrapErr, bail};
+use portico_chainspec::ChainSpec;
+use portico_db::LiveDatabase;
+use portico_engine::{Engine, EngineSettings, engine_methods, testing_methods};
+use portico_jsonrpc::Namespace;
+use portico_query::Query;
+use portico_server::{AuthSettings, ExtraMethods, PortSettings};
+use portico_stages::{StageSettings, Tip, TipConfig, TipSettings, TipWorker};
+
+use crate::datadir::DataDir;
+
+/// The port that consensus clients expect.
+const PORT: u16 = 8551;
+/// Name of the file with the secret, in the data folder.
+const SECRET_FILE: &str = "jwt.hex";
+/// Bytes of extra data in a header.
+const EXTRA_DATA_MAX: usize = 32;
+
+/// Flags about the consensus client.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// Address of the Engine API, for the consensus client [default: 127.0.0.1]
+    #[arg(long = "authrpc.addr", env = "PORTICO_AUTHRPC_ADDR", value_name = "ADDRESS")]
+    addr: Option<IpAddr>,
+    /// Port of the Engine API [default: 8551]
+    #[arg(long = "authrpc.port", env = "PORTICO_AUTHRPC_PORT", value_name = "PORT")]
+    port: Option<u16>,
+    /// File with the secret that the consensus client shares, 64 hexadecimal digits; made when it is missing
+    /// [default: DATADIR/jwt.hex]
+    #[arg(long = "authrpc.jwtsecret", env = "PORTICO_AUTHRPC_JWTSECRET", value_name = "FILE")]
+    jwt_secret: Option<PathBuf>,
+    /// Names under which the Engine API may be reached, * for all
+    #[arg(
+        long = "authrpc.vhosts",
+        env = "PORTICO_AUTHRPC_VHOSTS",
+        default_value = "localhost",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
+    vhosts: Vec<String>,
+    /// No Engine API: only read the database, which another process may write meanwhile
+    #[arg(
+        long = "authrpc.disable",
+        env = "PORTICO_AUTHRPC_DISABLE",
+        conflicts_with_all = ["addr", "port", "jwt_secret"]
+    )]
+    pub disable: bool,
+    /// Canonical blocks that are kept in memory before the oldest of them are written
+    #[arg(
+        long = "engine.memory-blocks",
+        env = "PORTICO_ENGINE_MEMORY_BLOCKS",
+        default_value_t = 16,
+        value_name = "BLOCKS"
+    )]
+    memory_blocks: usize,
+    /// Gas limit that blocks built here aim at [default: the parent's]
+    #[arg(long = "miner.gaslimit", env = "PORTICO_MINER_GASLIMIT", value_name = "GAS")]
+    gas_limit: Option<u64>,
+    /// Extra data of blocks built here: text of at most 32 bytes
+    #[arg(
+        long = "miner.extradata",
+        env = "PORTICO_MINER_EXTRADATA",
+        default_value = "portico",
+        value_parser = parse_extra_data,
+        value_name = "TEXT"
+    )]
+    extra_data: Bytes,
+}
+
+fn parse_extra_data(text: &str) -> Result<Bytes, String> {
+    if text.len() > EXTRA_DATA_MAX {
+        return Err(format!("{} bytes, at most {EXTRA_DATA_MAX}", text.len()));
+    }
+    Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+impl EngineArgs {
+    /// Whether the user asked for the Engine API in so many words: then it must work.
+    pub fn is_explicit(&self) -> bool {
+        self.addr.is_some() || self.port.is_some() || self.jwt_secret.is_some()
+    }
+
+    /// Begins at the database's head.
+    pub fn start_tip(
+        &self,
+        live: &Arc<LiveDatabase>,
+        spec: &Arc<ChainSpec>,
+        data_dir: &DataDir,
+    ) -> Result<(Tip, TipWorker)> {
+        let memory_blocks_max = self.memory_blocks.max(1);
+        Ok(Tip::start(TipConfig {
+            live: live.clone(),
+            spec: spec.clone(),
+            stages: StageSettings::default(),
+            settings: TipSettings {
+                memory_blocks_min: memory_blocks_max / 2,
+                memory_blocks_max,
+                ..TipSettings::default()
+            },
+            scratch: data_dir.scratch()?,
+        })?)
+    }
+
+    /// The methods that a node with a tip has.
+    pub fn methods(&self, tip: &Tip, query: &Query) -> Result<ExtraMethods> {
+        let settings =
+            EngineSettings { gas_limit_target: self.gas_limit, extra_data: self.extra_data.clone() };
+        let engine = Engine::new(tip.clone(), query.clone(), settings);
+        Ok(ExtraMethods {
+            engine: Some(engine_methods(engine.clone(), env!("CARGO_PKG_VERSION"), env!("PORTICO_COMMIT"))?),
+            testing: Some(testing_methods(engine)?),
+        })
+    }
+
+    /// The port of the Engine API; none when it was not asked for and somebody else has it.
+    pub fn port_settings(&self, datadir: &Path) -> Result<Option<PortSettings>> {
+        let address =
+            SocketAddr::new(self.addr.unwrap_or(Ipv4Addr::LOCALHOST.into()), self.port.unwrap_or(PORT));
+        if !self.is_explicit()
+            && let Err(error) = TcpListener::bind(address)
+        {
+            tracing::warn!(%address, %error, "no Engine API: choose another port with --authrpc.port");
+            return Ok(None);
+        }
+        let secret = match &self.jwt_secret {
+            Some(path) => path.clone(),
+            None => datadir.join(SECRET_FILE),
+        };
+        ensure_secret(&secret)?;
+        Ok(Some(PortSettings {
+            address,
+            namespaces: vec![Namespace::Eth, Namespace::Net, Namespace::Web3],
+            hosts: self.vhosts.clone(),
+            auth: Some(AuthSettings { engine_secret: Some(secret), ..AuthSettings::default() }),
+            engine: true,
+            ..PortSettings::default()
+        }))
+    }
+}
+
+/// Makes a secret that only we may read, unless there is one.
+fn ensure_secret(path: &Path) -> Result<()> {
+    if path.exists() {
+        if !path.is_file() {
+            bail!("{} is no file", path.display());
+        }
+        return Ok(());
+    }
+    let secret: [u8; 32] = rand::random();
+    let file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.wrap_err_with(|| format!("creating {}", path.display()))?;
+    writeln!(file, "{}", hex::encode(secret))?;
+    tracing::info!(path = %path.display(), "made the secret to be shared with the consensus client");
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The methods themselves, without names and JSON.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_engine::{
+    ForkchoiceState, ForkchoiceUpdated, PayloadAttributes, PayloadId, PayloadStatus, PayloadStatusEnum,
+};
+use portico_chainspec::Fork;
+use portico_query::{Forkchoice, Query};
+use portico_stages::{BuildAttributes, Tip, Verdict};
+
+use crate::{
+    EngineError,
+    jobs::{Best, Jobs},
+    payload::{NewPayload, check_attributes, fork_of, parse, withdrawals_of},
+};
+
+/// What can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Gas limit that blocks aim at which are built here; the parent's when left out.
+    pub gas_limit_target: Option<u64>,
+    /// Extra data of blocks that are built here, at most 32 bytes.
+    pub extra_data: Bytes,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { gas_limit_target: None, extra_data: Bytes::from_static(b"portico") }
+    }
+}
+
+/// See the module. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    tip: Tip,
+    query: Query,
+    settings: EngineSettings,
+    jobs: Jobs,
+    /// Forkchoice updates are handled one after another.
+    forkchoice: Mutex<()>,
+}
+
+fn status(status: PayloadStatusEnum, latest_valid_hash: Option<B256>) -> PayloadStatus {
+    PayloadStatus { status, latest_valid_hash }
+}
+
+fn invalid(reason: String, latest_valid: Option<B256>) -> PayloadStatus {
+    status(PayloadStatusEnum::Invalid { validation_error: reason }, latest_valid)
+}
+
+impl Engine {
+    /// Drives `tip`; `query` is told what is safe and finalized.
+    pub fn new(tip: Tip, query: Query, settings: EngineSettings) -> Self {
+        let jobs = Jobs::start(tip.clone(), query.clone());
+        Self(Arc::new(Shared { tip, query, settings, jobs, forkchoice: Mutex::new(()) }))
+    }
+
+    pub(crate) fn tip(&self) -> &Tip {
+        &self.0.tip
+    }
+
+    pub(crate) fn query(&self) -> &Query {
+        &self.0.query
+    }
+
+    /// `engine_newPayload`.
+    ///
+    /// # Errors
+    /// As [`parse`], and internal faults: a bad block is a status.
+    pub fn new_payload(&self, version: u8, new: NewPayload) -> Result<PayloadStatus, EngineError> {
+        let parsed = parse(self.0.tip.spec(), version, new)?;
+        let block = match parsed.into_block() {
+            Ok(block) => block,
+            Err(fault) => return Ok(invalid(fault, None)),
+        };
+        let (hash, number) = (block.hash, block.header.number);
+        let started = std::time::Instant::now();
+        let verdict = match self.0.tip.verdict(&hash)? {
+            Some(known) => known,
+            None => self.0.tip.insert(block)?,
+        };
+        let elapsed = started.elapsed();
+        metrics::histogram!("portico_engine_new_payload_seconds").record(elapsed.as_secs_f64());
+        tracing::debug!(block_number = number, %hash, ?verdict, elapsed_ms = elapsed.as_millis() as u64, "payload");
+        Ok(payload_status(verdict, hash))
+    }
+
+    /// `engine_forkchoiceUpdated`.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidForkchoice`], with nothing changed; [`EngineError::InvalidAttributes`] and
+    /// [`EngineError::UnsupportedFork`], with the head changed; internal faults.
+    pub fn forkchoice_updated(
+        &self,
+        version: u8,
+        state: ForkchoiceState,
+        attributes: Option<PayloadAttributes>,
+    ) -> Result<ForkchoiceUpdated, EngineError> {
+        let _in_order = self.0.forkchoice.lock().unwrap_or_else(PoisonError::into_inner);
+        let tip = &self.0.tip;
+        let head = state.head_block_hash;
+        if head.is_zero() {
+            let reason = "the head's hash is zero".to_owned();
+            return Ok(ForkchoiceUpdated::new(invalid(reason, None)));
+        }
+        if let Some(finalized) = self.0.query.forkchoice().finalized
+            && head != finalized
+            && tip.is_below(&head, &finalized)?
+        {
+            return Ok(ForkchoiceUpdated::new(status(PayloadStatusEnum::Valid, Some(head))));
+        }
+        match tip.prepare(head)? {
+            Verdict::Valid => {}
+            refused => return Ok(ForkchoiceUpdated::new(payload_status(refused, head))),
+        }
+        for (named, what) in [
+            (state.finalized_block_hash, "the finalized block is not on the head's chain"),
+            (state.safe_block_hash, "the safe block is not on the head's chain"),
+        ] {
+            if !named.is_zero() && !tip.is_ancestor(&named, &head)? {
+                return Err(EngineError::InvalidForkchoice(what));
+            }
+        }
+        match tip.set_head(head)? {
+            Verdict::Valid => {}
+            refused => return Ok(ForkchoiceUpdated::new(payload_status(refused, head))),
+        }
+        let named = |hash: B256| (!hash.is_zero()).then_some(hash);
+        self.0.query.set_forkchoice(Forkchoice {
+            safe: named(state.safe_block_hash),
+            finalized: named(state.finalized_block_hash),
+        });
+        let mut updated = ForkchoiceUpdated::new(status(PayloadStatusEnum::Valid, Some(head)));
+        if let Some(attributes) = attributes {
+            updated.payload_id = Some(self.begin_building(version, head, attributes)?);
+        }
+        Ok(updated)
+    }
+
+    fn begin_building(
+        &self,
+        version: u8,
+        parent: B256,
+        attributes: PayloadAttributes,
+    ) -> Result<PayloadId, EngineError> {
+        let tip = &self.0.tip;
+        let missing = || EngineError::Internal("the head is not at hand".to_owned());
+        let header = tip.header(&parent)?.ok_or_else(missing)?;
+        if attributes.timestamp <= header.timestamp {
+            return Err(EngineError::InvalidAttributes("the timestamp is not after the head's".to_owned()));
+        }
+        let fork = fork_of(tip.spec(), header.number + 1, attributes.timestamp);
+        check_attributes(version, fork, &attributes)?;
+        let id = crate::jobs::payload_id(version, parent, &attributes);
+        let build = self.build_attributes(fork, &header, attributes);
+        self.0.jobs.begin(id, parent, fork, build);
+        Ok(id)
+    }
+
+    pub(crate) fn build_attributes(
+        &self,
+        fork: Fork,
+        parent: &alloy_consensus::Header,
+        attributes: PayloadAttributes,
+    ) -> BuildAttributes {
+        let settings = &self.0.settings;
+        BuildAttributes {
+            timestamp: attributes.timestamp,
+            prev_randao: attributes.prev_randao,
+            fee_recipient: attributes.suggested_fee_recipient,
+            withdrawals: withdrawals_of(fork, attributes.withdrawals),
+            parent_beacon_block_root: attributes.parent_beacon_block_root,
+            slot_number: attributes.slot_number,
+            gas_limit_target: attributes
+                .target_gas_limit
+                .or(settings.gas_limit_target)
+                .unwrap_or(parent.gas_limit),
+            extra_data: settings.extra_data.clone(),
+        }
+    }
+
+    /// `engine_getPayload`: the best block so far, which counts as executed from now on, and its fork.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownPayload`], [`EngineError::UnsupportedFork`] for another version's fork, and what building
+    /// failed of.
+    pub fn get_payload(&self, version: u8, id: PayloadId) -> Result<(Arc<Best>, Fork), EngineError> {
+        let job = self.0.jobs.get(id).ok_or(EngineError::UnknownPayload)?;
+        let fork = job.fork();
+        let (first, end) = match version {
+            1 => (None, Some(Fork::Shanghai)),
+            2 => (None, Some(Fork::Cancun)),
+            3 => (Some(Fork::Cancun), Some(Fork::Prague)),
+            4 => (Some(Fork::Prague), Some(Fork::Osaka)),
+            5 => (Some(Fork::Osaka), Some(Fork::Amsterdam)),
+            _ => (Some(Fork::Amsterdam), None),
+        };
+        if first.is_some_and(|first| fork < first) || end.is_some_and(|end| fork >= end) {
+            let what = format!("engine_getPayloadV{version} does not give payloads of {fork}");
+            return Err(EngineError::UnsupportedFork(what));
+        }
+        let best = job.finish()?;
+        self.0.tip.adopt(&best.built);
+        Ok((best, fork))
+    }
+}
+
+fn payload_status(verdict: Verdict, hash: B256) -> PayloadStatus {
+    match verdict {
+        Verdict::Valid => status(PayloadStatusEnum::Valid, Some(hash)),
+        Verdict::Missing => status(PayloadStatusEnum::Syncing, None),
+        Verdict::Invalid { reason, latest_valid } => invalid(reason, latest_valid),
+    }
+}

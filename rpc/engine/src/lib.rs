@@ -1,0 +1,23 @@
+//! The Engine API: how a consensus client drives this node.
+//!
+//! ```text
+//!  newPayload ──> shape (-32602), fork (-38005) ──> block, hash ──> Tip::insert ──> VALID INVALID SYNCING
+//!  forkchoiceUpdated ──> Tip::prepare, Tip::set_head ──> status, and with attributes a job that builds
+//!  getPayload ──> the job's best block so far, which counts as executed
+//! ```
+//! A method is a blocking function of [`Engine`]; `methods.rs` gives them their names and parses their arguments. An
+//! invalid block is a status, never an error.
+
+mod blobs;
+mod bodies;
+mod engine;
+mod envelope;
+mod error;
+mod jobs;
+mod methods;
+mod payload;
+mod testing;
+
+pub use engine::{Engine, EngineSettings};
+pub use error::EngineError;
+pub use methods::{engine_methods, testing_methods};

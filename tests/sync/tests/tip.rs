@@ -1,0 +1,293 @@
+//! Blocks in memory: what readers see, what is written in the end, and what happens to bad, missing and lost ones.
+
+use std::{path::Path, sync::Arc};
+
+use alloy_consensus::{Block, Header, Transaction as _, transaction::SignerRecoverable};
+use alloy_primitives::{B256, U256};
+use alloy_rlp::Decodable;
+use portico_chain::{BlockParts, Transaction, canonical_hash, read_checkpoint};
+use portico_db::{LiveDatabase, TableDigest};
+use portico_generator::GeneratorConfig;
+use portico_stages::{
+    BuildAttributes, Candidate, CandidateSource, Refusal, Room, StageError, StageSettings, StopSignal, Tip,
+    TipConfig, TipSettings, TipWorker, Verdict,
+};
+use portico_test_support::{TestNode, assert_same_tables};
+use proptest::prelude::*;
+
+/// What other branches leave beside the chain: the blocks that lost, their numbers, and their code.
+const OF_THE_LOSER: &[&str] = &["SideBlocks", "HeaderNumbers", "Bytecodes"];
+
+/// Chains over the same genesis state that differ from block 1 on.
+struct Chains {
+    folder: tempfile::TempDir,
+    genesis: String,
+    blocks: [Vec<BlockParts>; 2],
+}
+
+fn generate(folder: &Path, transactions_per_block: u64, blocks: u64) -> (String, Vec<BlockParts>) {
+    let config = GeneratorConfig {
+        genesis_users: 100,
+        tokens: 4,
+        transactions_per_block,
+        ..GeneratorConfig::default()
+    };
+    let folder = folder.join(transactions_per_block.to_string());
+    let chain =
+        portico::generate_chain(&config, blocks, &folder, &StopSignal::default(), &mut |_| {}).unwrap();
+    let file = std::fs::read(&chain.chain).unwrap();
+    let (mut rest, mut parts) = (file.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let block = Block::<Transaction>::decode(&mut rest).unwrap();
+        parts.push(BlockParts {
+            hash: block.header.hash_slow(),
+            header: block.header,
+            transactions: block.body.transactions,
+            ommers: block.body.ommers,
+            withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
+        });
+    }
+    (chain.genesis.to_string_lossy().into_owned(), parts)
+}
+
+fn chains() -> Chains {
+    let folder = tempfile::tempdir().unwrap();
+    let (genesis, first) = generate(folder.path(), 8, 14);
+    let (_, second) = generate(folder.path(), 12, 14);
+    Chains { folder, genesis, blocks: [first, second] }
+}
+
+impl Chains {
+    fn node(&self) -> TestNode {
+        let node = TestNode::in_memory(&self.genesis).unwrap();
+        node.import(&[self.folder.path().join("8").join("chain.rlp")], Some(0)).unwrap();
+        node
+    }
+
+    /// Tables after a straight import of one chain up to a block.
+    fn straight(&self, chain: usize, to: u64) -> Vec<TableDigest> {
+        let node = self.node();
+        let name = if chain == 0 { "8" } else { "12" };
+        let file = self.folder.path().join(name).join("chain.rlp");
+        node.import(&[file], Some(to)).unwrap();
+        node.digests().unwrap()
+    }
+}
+
+fn start(node: &TestNode, settings: TipSettings) -> (Tip, TipWorker) {
+    let config = TipConfig {
+        live: LiveDatabase::of(node.database.clone()),
+        spec: node.spec.clone(),
+        stages: StageSettings::default(),
+        settings,
+        scratch: node.data_dir().scratch().unwrap(),
+    };
+    Tip::start(config).unwrap()
+}
+
+/// Number and hash of what readers see, by two ways.
+fn seen(live: &Arc<LiveDatabase>) -> (u64, B256) {
+    let txn = live.begin_ro().unwrap();
+    let number = read_checkpoint(&txn, "Finish").unwrap();
+    (number, canonical_hash(&txn, number).unwrap().unwrap())
+}
+
+#[test]
+fn readers_see_a_head_at_once_and_what_is_written_is_what_an_import_writes() {
+    let chains = chains();
+    let node = chains.node();
+    let settings = TipSettings { memory_blocks_min: 2, memory_blocks_max: 4, ..TipSettings::default() };
+    let (tip, worker) = start(&node, settings);
+    for (position, block) in chains.blocks[0].iter().enumerate() {
+        assert_eq!(tip.insert(block.clone()).unwrap(), Verdict::Valid);
+        assert_eq!(seen(tip.live()).0, position as u64, "nobody chose it yet");
+        assert_eq!(tip.set_head(block.hash).unwrap(), Verdict::Valid);
+        assert_eq!(seen(tip.live()), (position as u64 + 1, block.hash));
+        let whole = TableDigest::of_all(&tip.live().begin_ro().unwrap()).unwrap();
+        if position % 5 == 4 {
+            let expected = chains.straight(0, position as u64 + 1);
+            assert_same_tables("in memory", &whole, &expected, OF_THE_LOSER);
+        }
+    }
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+#[test]
+fn a_bad_block_and_what_builds_on_it_is_refused_and_the_chain_goes_on() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, TipSettings::default());
+    let [first, second, third] = &chains.blocks[0][..3] else { panic!("three blocks") };
+    assert_eq!(tip.insert(first.clone()).unwrap(), Verdict::Valid);
+    let seal =
+        |header: Header, of: &BlockParts| BlockParts { hash: header.hash_slow(), header, ..of.clone() };
+    let bad = seal(Header { state_root: B256::ZERO, ..second.header.clone() }, second);
+    let child = seal(Header { parent_hash: bad.hash, ..third.header.clone() }, third);
+    let Verdict::Invalid { reason, latest_valid } = tip.insert(bad.clone()).unwrap() else {
+        panic!("it is bad")
+    };
+    assert!(reason.contains("state root"), "{reason}");
+    assert_eq!(latest_valid, Some(first.hash));
+    for hash in [child.hash, bad.hash] {
+        let verdict = if hash == child.hash { tip.insert(child.clone()) } else { tip.set_head(hash) };
+        let refused = matches!(verdict.unwrap(), Verdict::Invalid { latest_valid, .. } if latest_valid == Some(first.hash));
+        assert!(refused);
+    }
+    assert_eq!(tip.insert(third.clone()).unwrap(), Verdict::Missing, "its parent is not there");
+    assert_eq!(tip.set_head(third.hash).unwrap(), Verdict::Missing);
+    assert_eq!(tip.set_head(B256::repeat_byte(7)).unwrap(), Verdict::Missing);
+    assert_eq!(tip.insert(second.clone()).unwrap(), Verdict::Valid);
+    assert_eq!(tip.set_head(third.hash).unwrap(), Verdict::Valid, "it waited");
+    assert_eq!(seen(tip.live()), (3, third.hash));
+    let wrong_number = seal(Header { number: 9, ..chains.blocks[0][3].header.clone() }, &chains.blocks[0][3]);
+    assert!(matches!(tip.insert(wrong_number).unwrap(), Verdict::Invalid { .. }));
+    let heavy = Header { difficulty: U256::MAX, ..chains.blocks[0][3].header.clone() };
+    assert!(matches!(tip.insert(seal(heavy, &chains.blocks[0][3])).unwrap(), Verdict::Invalid { .. }));
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 3), &[]);
+}
+
+#[test]
+fn after_a_crash_blocks_that_were_only_in_memory_are_executed_again_when_they_are_chosen() {
+    let chains = chains();
+    let node = chains.node();
+    {
+        let (tip, worker) = start(&node, TipSettings::default());
+        for block in &chains.blocks[0] {
+            tip.insert(block.clone()).unwrap();
+        }
+        let last = chains.blocks[0].last().unwrap();
+        tip.set_head(chains.blocks[0][1].hash).unwrap();
+        tip.flush().unwrap();
+        tip.set_head(last.hash).unwrap();
+        assert_eq!(seen(tip.live()).0, 14);
+        tip.settle().unwrap();
+        // No stop: the process dies.
+        std::mem::forget(worker);
+    }
+    assert_eq!(read_checkpoint(&node.database.begin_ro().unwrap(), "Finish").unwrap(), 2);
+    let (tip, worker) = start(&node, TipSettings::default());
+    let last = chains.blocks[0].last().unwrap();
+    assert_eq!(tip.set_head(last.hash).unwrap(), Verdict::Valid);
+    assert_eq!(seen(tip.live()), (14, last.hash));
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+/// Gives the transactions of a block that exists.
+struct Same<'a> {
+    block: &'a BlockParts,
+    next: usize,
+}
+
+impl CandidateSource for Same<'_> {
+    fn next(&mut self, room: Room) -> Option<Candidate> {
+        let transaction = self.block.transactions.get(self.next)?;
+        assert!(room.gas >= transaction.gas_limit(), "{room:?}");
+        self.next += 1;
+        let sender = transaction.recover_signer().unwrap();
+        Some(Candidate { transaction: transaction.clone(), sender })
+    }
+
+    fn refused(&mut self, _: &Candidate, reason: &Refusal) -> Result<(), StageError> {
+        panic!("{reason}")
+    }
+}
+
+fn attributes_of(header: &Header, block: &BlockParts) -> BuildAttributes {
+    BuildAttributes {
+        timestamp: header.timestamp,
+        prev_randao: header.mix_hash,
+        fee_recipient: header.beneficiary,
+        withdrawals: block.withdrawals.clone(),
+        parent_beacon_block_root: header.parent_beacon_block_root,
+        slot_number: header.slot_number,
+        gas_limit_target: header.gas_limit,
+        extra_data: header.extra_data.clone(),
+    }
+}
+
+#[test]
+fn a_block_built_from_the_same_transactions_is_the_same_block_and_need_not_be_executed_again() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, TipSettings::default());
+    let mut parent = chains.blocks[0][0].header.parent_hash;
+    for block in &chains.blocks[0] {
+        let attributes = attributes_of(&block.header, block);
+        let mut source = Same { block, next: 0 };
+        let built = tip.build(&parent, &attributes, &mut source).unwrap().unwrap();
+        assert_eq!(built.block.header, block.header);
+        assert_eq!(built.block, *block);
+        assert!(built.fees > U256::ZERO);
+        assert_eq!(tip.verdict(&block.hash).unwrap(), None, "nobody took it yet");
+        assert!(tip.adopt(&built));
+        assert_eq!(tip.verdict(&block.hash).unwrap(), Some(Verdict::Valid));
+        assert_eq!(tip.set_head(block.hash).unwrap(), Verdict::Valid);
+        parent = block.hash;
+    }
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Insert(usize, usize),
+    Head(usize, usize),
+    Flush,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..2_usize, 0..14_usize).prop_map(|(chain, block)| Step::Insert(chain, block)),
+        6 => (0..2_usize, 0..14_usize).prop_map(|(chain, block)| Step::Head(chain, block)),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Restart),
+    ]
+}
+
+#[test]
+fn whatever_the_order_readers_see_the_chosen_head_and_the_tables_of_its_chain() {
+    let chains = chains();
+    let expected: Vec<Vec<Vec<TableDigest>>> =
+        (0..2).map(|chain| (0..=14).map(|to| chains.straight(chain, to)).collect()).collect();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(12));
+    let result = runner.run(&prop::collection::vec(step(), 1..40), |steps| {
+        let node = chains.node();
+        let settings =
+            TipSettings { memory_blocks_min: 2, memory_blocks_max: 4, nodes_max: 9, waiting_blocks_max: 256 };
+        let (mut tip, mut worker) = start(&node, settings);
+        let mut head = (0, 0);
+        for step in steps {
+            match step {
+                Step::Insert(chain, block) => {
+                    let verdict = tip.insert(chains.blocks[chain][block].clone()).unwrap();
+                    prop_assert!(matches!(verdict, Verdict::Valid | Verdict::Missing), "{verdict:?}");
+                }
+                Step::Head(chain, block) => {
+                    let verdict = tip.set_head(chains.blocks[chain][block].hash).unwrap();
+                    prop_assert!(matches!(verdict, Verdict::Valid | Verdict::Missing), "{verdict:?}");
+                    if verdict == Verdict::Valid {
+                        head = (chain, block + 1);
+                    }
+                }
+                Step::Flush => tip.flush().unwrap(),
+                Step::Restart => {
+                    worker.stop().unwrap();
+                    drop(tip);
+                    (tip, worker) = start(&node, settings);
+                }
+            }
+            prop_assert_eq!(seen(tip.live()).0, head.1 as u64);
+            let tables = TableDigest::of_all(&tip.live().begin_ro().unwrap()).unwrap();
+            assert_same_tables(&format!("after {step:?}"), &tables, &expected[head.0][head.1], OF_THE_LOSER);
+        }
+        worker.stop().unwrap();
+        let tables = node.digests().unwrap();
+        assert_same_tables("written", &tables, &expected[head.0][head.1], OF_THE_LOSER);
+        Ok(())
+    });
+    result.unwrap();
+}
