@@ -29,7 +29,7 @@ enum Command {
     /// Write blocks to .rlp or .era1 files
     Export(export::ExportArgs),
     /// Run the node
-    Node(node::NodeArgs),
+    Node(Box<node::NodeArgs>),
     /// Work on single stages
     #[command(subcommand)]
     Stage(stage::StageCommand),

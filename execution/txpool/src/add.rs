@@ -164,6 +164,11 @@ impl Pool {
             }
             origin
         };
+        // A local one that cannot be protected pays like all others.
+        let tip = transaction.max_priority_fee_per_gas().unwrap_or_else(|| transaction.max_fee_per_gas());
+        if origin == Origin::External && tip < self.settings.price_limit {
+            return Err(PoolError::TipBelowMinimum { tip, needed: self.settings.price_limit });
+        }
         let authorities = recover_authorities(&transaction);
         let transaction = PoolTransaction::new(Parts {
             transaction,
@@ -174,7 +179,7 @@ impl Pool {
             encoded_length,
             sequence: self.next_sequence(),
         });
-        self.read().check_price(&transaction)?;
+        self.read().check_price(&transaction, &account)?;
         if let Some(sidecar) = transaction.sidecar() {
             let hashes = transaction.transaction().blob_versioned_hashes().unwrap_or_default();
             sidecar::check_proofs(sidecar, hashes)?;

@@ -198,9 +198,10 @@ impl State {
     }
 
     /// Whether a full pool would drop the transaction at once: a new account's that pays less than all others.
-    pub fn check_price(&self, transaction: &PoolTransaction) -> Result<(), PoolError> {
+    pub fn check_price(&self, transaction: &PoolTransaction, account: &PoolAccount) -> Result<(), PoolError> {
         let is_alone = !self.senders.contains_key(&transaction.sender());
-        if !is_alone || transaction.origin() == Origin::Local {
+        let would_wait = transaction.nonce() != account.nonce;
+        if !is_alone || would_wait || transaction.origin() == Origin::Local {
             return Ok(());
         }
         let (slots, bytes) = (transaction.slots(), transaction.footprint());

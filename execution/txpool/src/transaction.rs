@@ -27,8 +27,9 @@ pub type NetworkTransaction = EthereumTxEnvelope<TxEip4844WithSidecar<Sidecar>>;
 /// EIP-2718's type of blob transactions.
 const BLOB_TYPE: u8 = 3;
 
-/// Memory that a transaction takes beside its fields: its places in the pool's maps.
-const OVERHEAD_BYTES: usize = 512;
+/// Memory that a transaction takes beside its fields: its places in the pool's maps, and those of its account if it is
+/// alone.
+const OVERHEAD_BYTES: usize = 2048;
 
 /// Where a transaction came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,6 +83,7 @@ impl GraphqlError {
             }
             Self::Query(QueryError::Pool(PoolError::NonceTooLow { .. })) => Some(NONCE_TOO_LOW),
             Self::Query(QueryError::Pool(error)) if !error.is_internal() => Some(REFUSED),
+            Self::Query(QueryError::FeeAboveCap { .. } | QueryError::Unprotected) => Some(REFUSED),
             Self::Query(QueryError::NoPool) => Some(UNSUPPORTED),
             Self::TooManyBlocks { .. }
             | Self::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => Some(LIMIT),

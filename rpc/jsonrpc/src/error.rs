@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use portico_governor::Refusal;
-use portico_query::{CallError, InvalidTransaction, QueryError, TracerError};
+use portico_query::{CallError, InvalidTransaction, PoolError, QueryError, TracerError};
 
 /// Why a method has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +225,7 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::GasRequired { .. } | QueryError::InsufficientFunds { .. } => INVALID_INPUT,
         QueryError::Percentiles { .. } => INVALID_INPUT,
         QueryError::Pool(error) if error.is_internal() => INTERNAL,
+        QueryError::Pool(PoolError::Undecodable(_) | PoolError::InvalidSender) => INVALID_PARAMS,
         QueryError::Pool(_) | QueryError::FeeAboveCap { .. } | QueryError::Unprotected => INVALID_INPUT,
         QueryError::NoPool => UNSUPPORTED,
         QueryError::UnknownAccount { .. } => INVALID_INPUT,

@@ -7,35 +7,33 @@ use async_graphql::parser::{
     types::{InputValueDefinition, TypeKind, TypeSystemDefinition},
 };
 use portico_jsonrpc::NodeInfo;
+use portico_query::QuerySettings;
 use portico_server::{PortSettings, RunningServer, ServerSettings, start};
 use portico_test_support::fixture;
 use portico_tests_rpc::{HttpAnswer, Report, RpcNode, http_exchange};
 use serde_json::{Value, json};
 
-const NO_POOL: &str = "there is no transaction pool yet";
+const TRANSFER: &str = "38_eth_sendRawTransaction_transferEther";
+
+const NO_FUNDS: &str = "Besu's test invents a pool that takes everything: the sender has nothing";
 
 /// Cases of hive that go otherwise, with the reason.
 const HIVE_DIFFERS: &[(&str, &str)] = &[
     ("07_eth_gasPrice", "recorded before the chain had London blocks: the base fee alone is 0x3437004a"),
-    ("34_eth_sendRawTransaction_contractCreation", NO_POOL),
-    (
-        "35_graphql_pending",
-        "shows the transaction that case 34 sent; a creation needs 0xcf08 gas since Homestead",
-    ),
-    ("36_eth_sendRawTransaction_messageCall", NO_POOL),
-    ("38_eth_sendRawTransaction_transferEther", NO_POOL),
+    ("35_graphql_pending", "a creation needs 0xcf08 gas since Homestead"),
+    (TRANSFER, "case 36 sent another transaction of the same nonce, which pays one wei less"),
 ];
 
 /// Cases of Besu that go otherwise, with the reason.
 const BESU_DIFFERS: &[(&str, &str)] = &[
     ("eth_gasPrice", "Besu's price is the next block's base fee alone; that and the tip are as recorded"),
     ("eth_getBlock_cancun", "v is null there, and BigInt! in the schema of the specification"),
-    ("eth_sendRawTransaction_contractCreation", NO_POOL),
-    ("eth_sendRawTransaction_messageCall", NO_POOL),
-    ("eth_sendRawTransaction_transferEther", NO_POOL),
+    ("eth_sendRawTransaction_contractCreation", NO_FUNDS),
+    ("eth_sendRawTransaction_messageCall", NO_FUNDS),
+    ("eth_sendRawTransaction_transferEther", NO_FUNDS),
     ("eth_syncing", "Besu's test invents a synchronisation from block 1 to 3"),
     ("graphql_pending", "Besu's test invents a pool with one transaction, whose count it says is 0"),
-    ("graphql_variable_bytes", NO_POOL),
+    ("graphql_variable_bytes", NO_FUNDS),
 ];
 
 /// The chain of the cases, served.
@@ -47,7 +45,9 @@ struct Served {
 
 async fn serve(genesis: &str) -> Option<Served> {
     let chain = fixture("graphql")?.join("chain");
-    let node = RpcNode::import(&chain.join(genesis), &chain.join("testBlockchain.blocks")).unwrap();
+    let settings = QuerySettings { unprotected_allowed: true, ..QuerySettings::default() };
+    let blocks = chain.join("testBlockchain.blocks");
+    let node = RpcNode::import_with(&chain.join(genesis), &blocks, settings).unwrap();
     let port = PortSettings { address: ([127, 0, 0, 1], 0).into(), graphql: true, ..Default::default() };
     let settings = ServerSettings { ports: vec![port], ..Default::default() };
     let info = Arc::new(NodeInfo::new("Portico/test".to_owned()));
@@ -179,6 +179,27 @@ async fn replay_all(
 async fn hive_queries_are_answered_as_recorded() {
     let Some(served) = serve("testGenesis.json").await else { return };
     replay_all(&served, "hive", HIVE_DIFFERS, is_as_hive_has_it).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_taken_where_nothing_else_waits() {
+    let Some(served) = serve("testGenesis.json").await else { return };
+    let case = Case::read(&fixture("graphql").unwrap().join("hive").join(TRANSFER).with_extension("json"));
+    case.replay(&served, is_as_hive_has_it).await.unwrap();
+    let hash = &case.answers[0]["data"]["sendRawTransaction"];
+    let query = format!(
+        "{{ transaction(hash: {hash}) {{ hash nonce index status gasPrice effectiveTip block {{ hash }}
+         logs {{ index }} }} pending {{ transactionCount transactions {{ hash }} }} }}"
+    );
+    let expected = json!({
+        "transaction": {
+            "hash": hash, "nonce": "0x37", "index": null, "status": null, "gasPrice": "0x174876e801",
+            "effectiveTip": null, "block": null, "logs": null,
+        },
+        // Nonces before it are missing: it waits.
+        "pending": { "transactionCount": "0x0", "transactions": [] },
+    });
+    assert_eq!(served.ask(&query).await.json().unwrap(), json!({ "data": expected }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
