@@ -17,9 +17,10 @@ use portico_governor::GovernorSettings;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    cases::Sample,
     client::{Client, Measured, load},
-    print_heading, print_row, serve,
+    print_heading, print_row,
+    sample::Sample,
+    serve,
 };
 use crate::{
     datadir::{DataDir, DatabaseTuning},
