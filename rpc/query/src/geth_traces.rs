@@ -1,9 +1,6 @@
 //! go-ethereum's traces of transactions, blocks and calls.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Write},
-};
+use std::{collections::VecDeque, io::Write};
 
 use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes};
@@ -16,12 +13,8 @@ use revm::DatabaseCommit;
 
 use crate::{
     CallBundle, CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, StateWithin, call::CallDatabase,
-    overrides, replay::Wanted,
+    error::unwritable, overrides, replay::Wanted,
 };
-
-fn unwritable(error: io::Error) -> QueryError {
-    QueryError::Unwritable(error.to_string())
-}
 
 /// The trace of one of a block's transactions.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
 };
 
-use alloy_primitives::{Address, B256, U256, hex};
+use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_trace::geth::GethDefaultTracingOptions;
 use revm::{
     Inspector,
@@ -21,7 +21,11 @@ use revm::{
     },
 };
 
-use crate::{Bounded, Budget, words};
+use crate::{
+    Bounded, Budget,
+    text::{write_bytes, write_word},
+    words,
+};
 
 /// Writes the struct logger's form of one transaction after another.
 pub struct StepWriter<'w> {
@@ -198,28 +202,6 @@ impl<'w> StepWriter<'w> {
         self.steps += 1;
         self.out.write_all(text)
     }
-}
-
-/// The shortest hexadecimal form.
-fn write_word(text: &mut Vec<u8>, word: &U256) {
-    text.extend_from_slice(b"\"0x");
-    let bytes = word.to_be_bytes::<32>();
-    let mut digits = [0; 64];
-    hex::encode_to_slice(bytes, &mut digits).expect("two digits for each byte");
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(63);
-    text.extend_from_slice(&digits[zeros..]);
-    text.push(b'"');
-}
-
-fn write_bytes(out: &mut (impl Write + ?Sized), bytes: &[u8]) -> io::Result<()> {
-    out.write_all(b"\"0x")?;
-    let mut digits = [0; 512];
-    for part in bytes.chunks(256) {
-        let digits = &mut digits[..2 * part.len()];
-        hex::encode_to_slice(part, digits).expect("two digits for each byte");
-        out.write_all(digits)?;
-    }
-    out.write_all(b"\"")
 }
 
 impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
