@@ -83,7 +83,7 @@ pub async fn start(
         let auth = port.auth.as_ref().map(Auth::new).transpose()?;
         let streams = port.http.then(|| methods.streams.clone());
         let router = routes(settings, port, governor, auth.as_ref());
-        let gate = GateLayer::new(port, settings.request_bytes_max, auth, streams, router);
+        let gate = GateLayer::new(port, settings, auth, streams, router);
         let http = tower::ServiceBuilder::new()
             .layer(MapResponseBodyLayer::new(HttpBody::new))
             .layer(CompressionLayer::new())
@@ -111,8 +111,11 @@ pub async fn start(
         );
         let service_stop = stop.clone();
         let service = move || builder.clone().build(methods.module.clone(), service_stop.clone());
-        let connections_max = settings.connections_max as usize;
-        tasks.push(Box::pin(listen::accept(listener, tls, connections_max, service, stop.clone())));
+        let limits = listen::Limits {
+            connections: settings.connections_max as usize,
+            request_time: settings.request_time_max,
+        };
+        tasks.push(Box::pin(listen::accept(listener, tls, limits, service, stop.clone())));
         addresses.push(address);
     }
     if let Some(ipc) = &settings.ipc {
