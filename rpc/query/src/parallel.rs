@@ -241,3 +241,20 @@ impl<T> Helper<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_given_up_is_the_next_again() {
+        let shared = Shared::<u8>::new();
+        shared.state().tasks.extend([(0, 10), (1, 11)]);
+        drop(shared.take().unwrap());
+        let again = shared.take().unwrap();
+        assert_eq!((again.position, again.block_number), (0, 10));
+        again.finish(Ok(7));
+        assert!(matches!(shared.state().finished.remove(&0), Some(Ok(7))));
+        assert_eq!(shared.take().unwrap().block_number, 11);
+    }
+}

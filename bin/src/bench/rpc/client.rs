@@ -159,6 +159,13 @@ impl Measured {
         self.refused.values().sum::<u64>() + self.broken
     }
 
+    /// Adds what was measured later.
+    pub fn join(&mut self, later: Self) {
+        self.elapsed += later.elapsed;
+        self.add(later);
+        self.micros.sort_unstable();
+    }
+
     fn add(&mut self, other: Self) {
         self.micros.extend(other.micros);
         for (error, count) in other.refused {

@@ -3,6 +3,7 @@
 mod abuse;
 mod cases;
 mod client;
+mod machine;
 mod sample;
 
 use std::{
