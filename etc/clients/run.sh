@@ -78,24 +78,34 @@ learn cast node "$folder/cast.mjs"
 
 echo "== new heads"
 count=$((blocks - served))
+# What an earlier run left says "subscribed" too, and the new one may not have emptied its file yet when that is read.
+rm -f "$folder"/heads-*.json "$folder"/heads-*.log
 watch() {
     name=$1
     shift
     "$@" "$count" >"$folder/heads-$name.json" 2>"$folder/heads-$name.log" &
     watchers="${watchers:-} $!"
     waited=0
-    until grep -q subscribed "$folder/heads-$name.json"; do
+    until grep -q -s subscribed "$folder/heads-$name.json"; do
         waited=$((waited + 1))
-        [ "$waited" -lt 60 ] || { cat "$folder/heads-$name.log" >&2; exit 1; }
+        [ "$waited" -lt 60 ] || { echo "$name does not subscribe" >&2; cat "$folder/heads-$name.log" >&2; exit 1; }
         sleep 1
     done
 }
-watch ethers timeout 60 node "$folder/heads.mjs" ethers
-watch viem timeout 60 node "$folder/heads.mjs" viem
-watch web3.py timeout 60 "$folder/venv/bin/python" "$folder/web3_heads.py"
+watch ethers timeout 180 node "$folder/heads.mjs" ethers
+watch viem timeout 180 node "$folder/heads.mjs" viem
+watch web3.py timeout 180 "$folder/venv/bin/python" "$folder/web3_heads.py"
+# Two of them tell that they asked for heads and then got the answer to another question, which may overtake the first.
+sleep 1
 "$portico" import --chain "$sample/genesis.json" --datadir "$data" "$sample/chain.rlp"
 for watcher in $watchers; do
-    wait "$watcher" || { tail -n 99 "$folder"/heads-*.log >&2; exit 1; }
+    wait "$watcher" || {
+        for log in "$folder"/heads-*.log; do
+            echo "$log: $(grep -c / "$log") of $count heads" >&2
+            cat "$log" >&2
+        done
+        exit 1
+    }
 done
 (cd "$folder" && node compare.mjs heads-ethers.json heads-viem.json heads-web3.py.json)
 

@@ -91,6 +91,8 @@ pub struct Budget {
     deadline: Instant,
     limit: Duration,
     cancelled: Arc<AtomicBool>,
+    /// Set when what this is a part of has ended.
+    ended: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
@@ -99,7 +101,7 @@ impl Budget {
         let now = Instant::now();
         // A limit beyond what a clock can say is no limit.
         let deadline = now.checked_add(limit).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
-        Self { deadline, limit, cancelled }
+        Self { deadline, limit, cancelled, ended: None }
     }
 
     /// `limit` from now on.
@@ -114,12 +116,18 @@ impl Budget {
 
     /// Whether nobody waits any more.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        is_set(&self.cancelled) || self.ended.as_deref().is_some_and(is_set)
+    }
+
+    /// The same, for a part of the work of which nothing is wanted once somebody sets `ended`.
+    pub fn until(self, ended: Arc<AtomicBool>) -> Self {
+        Self { ended: Some(ended), ..self }
     }
 
     /// The same, and no longer than `time` from now.
     pub fn at_most(self, time: Duration) -> Self {
-        let shorter = Self::new(time, self.cancelled.clone());
+        let shorter = Self { ended: self.ended.clone(), ..Self::new(time, self.cancelled.clone()) };
         if shorter.deadline < self.deadline { shorter } else { self }
     }
 

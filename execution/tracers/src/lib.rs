@@ -13,6 +13,7 @@ mod executed;
 mod geth;
 mod notes;
 mod parity;
+mod text;
 mod words;
 
 pub use alloy_rpc_types_trace as types;
@@ -21,7 +22,7 @@ pub use error::TracerError;
 pub use executed::{Executed, StateBefore};
 pub use geth::{FlatCalls, GethInspector, GethTracer, Grams, Lacking, LegacyCalls, Preimages, StepWriter};
 pub use notes::Notes;
-pub use parity::{ParityInspector, ParityTracer, VmNotes};
+pub use parity::{ParityInspector, ParityTracer, VmNotes, write_results};
 pub use revm_inspectors::{
     access_list::AccessListInspector, otterscan::InternalOperationsInspector, tracing::TransactionContext,
 };

@@ -7,7 +7,8 @@
 //!             └ settings: threads, queue, wait, time, bytes, niceness
 //!                                                  └ one Snapshot within a Budget: time, and whether anybody waits
 //! ```
-//! A class never takes another's threads, so that cheap calls are answered while heavy ones wait. Heavy classes run
+//! A call that works on many blocks is helped by the threads of its class that are idle, as long as no call waits
+//! for them. A class never takes another's threads, so that cheap calls are answered while heavy ones wait. Heavy classes run
 //! at a lower priority than the rest of the process: on a busy machine the sync and cheap calls go first. When a
 //! client goes away its call's future is dropped; a call that still waits is then skipped, and one that works sees it
 //! in its budget and stops.
@@ -59,6 +60,11 @@ impl Governor {
         self.pool(class).settings()
     }
 
+    /// Threads of a class that work now.
+    pub fn running(&self, class: Class) -> usize {
+        self.pool(class).running()
+    }
+
     fn pool(&self, class: Class) -> &Pool {
         &self.pools[class as usize]
     }
@@ -93,6 +99,14 @@ impl Governor {
         answered.await.map_err(|_| Refusal::Lost)
     }
 
+    /// A snapshot for a call of this class, which idle threads of the class may help.
+    ///
+    /// # Errors
+    /// As [`Query::snapshot`].
+    pub fn snapshot(&self, class: Class, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
+        Ok(self.query.snapshot_within(budget)?.helped_by(self.pool(class).helpers()))
+    }
+
     /// Answers from one snapshot.
     ///
     /// # Errors
@@ -102,8 +116,8 @@ impl Governor {
         class: Class,
         answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<Result<T, QueryError>, Refusal> {
-        let query = self.query.clone();
-        let result = self.run(class, move |budget| answer(&query.snapshot_within(budget)?)).await?;
+        let governor = self.clone();
+        let result = self.run(class, move |budget| answer(&governor.snapshot(class, budget)?)).await?;
         if matches!(result, Err(QueryError::TimedOut { .. })) {
             self.pool(class).note_timeout();
         }

@@ -2,11 +2,15 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use portico_query::Helpers;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Class, ClassSettings, Refusal};
@@ -21,6 +25,10 @@ struct Job {
 }
 
 impl Job {
+    fn new(work: Work) -> Self {
+        Self { submitted: Instant::now(), work: Arc::new(Mutex::new(Some(work))) }
+    }
+
     fn take(&self) -> Option<Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -48,6 +56,31 @@ pub(crate) struct Pool {
     settings: ClassSettings,
     places: Arc<Semaphore>,
     jobs: Sender<Job>,
+    running: Arc<AtomicUsize>,
+}
+
+/// Lets calls have the threads of their class that are idle.
+#[derive(Debug)]
+struct IdleThreads {
+    jobs: Sender<Job>,
+    running: Arc<AtomicUsize>,
+    threads: usize,
+}
+
+impl Helpers for IdleThreads {
+    fn hire(&self, job: Box<dyn FnOnce() + Send>) -> bool {
+        // In a race the job waits a little, and finds nothing to do.
+        let is_idle = self.jobs.is_empty() && self.running.load(Ordering::Relaxed) < self.threads;
+        is_idle && self.jobs.send(Job::new(job)).is_ok()
+    }
+
+    fn are_wanted(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -59,15 +92,27 @@ impl std::fmt::Debug for Job {
 impl Pool {
     pub fn start(class: Class, settings: &ClassSettings) -> std::io::Result<Self> {
         let (jobs, queue) = unbounded();
+        let running = Arc::new(AtomicUsize::new(0));
         for number in 0..settings.threads.max(1) {
-            let queue = queue.clone();
+            let (queue, running) = (queue.clone(), running.clone());
             let nice = settings.nice;
             std::thread::Builder::new()
                 .name(format!("rpc-{class}-{number}"))
-                .spawn(move || work_through(class, nice, &queue))?;
+                .spawn(move || work_through(class, nice, &queue, &running))?;
         }
         let places = Arc::new(Semaphore::new(settings.queue.clamp(1, Semaphore::MAX_PERMITS)));
-        Ok(Self { class, settings: settings.clone(), places, jobs })
+        Ok(Self { class, settings: settings.clone(), places, jobs, running })
+    }
+
+    /// Threads that have something to do.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// The threads that have nothing to do, for calls that are running.
+    pub fn helpers(&self) -> Arc<dyn Helpers> {
+        let (jobs, running) = (self.jobs.clone(), self.running.clone());
+        Arc::new(IdleThreads { jobs, running, threads: self.settings.threads.max(1) })
     }
 
     pub fn settings(&self) -> &ClassSettings {
@@ -81,8 +126,7 @@ impl Pool {
             self.count_refusal("queue");
             return Err(Refusal::QueueFull { class: self.class, limit: self.settings.queue });
         };
-        let work: Work = Box::new(work);
-        let job = Job { submitted: Instant::now(), work: Arc::new(Mutex::new(Some(work))) };
+        let job = Job::new(Box::new(work));
         self.jobs.send(job.clone()).map_err(|_| Refusal::Lost)?;
         gauge("portico_rpc_class_waiting", self.class).increment(1.0);
         Ok(Waiting { class: self.class, job, _place: place })
@@ -109,17 +153,19 @@ fn gauge(name: &'static str, class: Class) -> metrics::Gauge {
     metrics::gauge!(name, "class" => class.name())
 }
 
-fn work_through(class: Class, nice: u8, queue: &Receiver<Job>) {
+fn work_through(class: Class, nice: u8, queue: &Receiver<Job>, running: &AtomicUsize) {
     lower_priority(class, nice);
     while let Ok(job) = queue.recv() {
         let Some(work) = job.take() else { continue };
         metrics::histogram!("portico_rpc_class_wait_seconds", "class" => class.name())
             .record(job.submitted.elapsed().as_secs_f64());
         gauge("portico_rpc_class_running", class).increment(1.0);
+        running.fetch_add(1, Ordering::Relaxed);
         // The thread outlives a bug in one call; whoever waits for it sees that its channel is gone.
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             tracing::error!(%class, "an RPC call panicked");
         }
+        running.fetch_sub(1, Ordering::Relaxed);
         gauge("portico_rpc_class_running", class).decrement(1.0);
     }
 }

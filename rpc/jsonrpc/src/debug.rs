@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for HashArgument {
 }
 
 /// The methods of this namespace whose answers are streamed.
-pub(crate) const STREAMED: [Streamed; 4] = [
+pub(crate) const STREAMED: [Streamed; 5] = [
     Streamed {
         method: "debug_traceTransaction",
         class: Class::Trace,
@@ -88,6 +88,12 @@ pub(crate) const STREAMED: [Streamed; 4] = [
         method: "debug_traceBlock",
         class: Class::Trace,
         parse: trace_block,
+        recode: with_general_code,
+    },
+    Streamed {
+        method: "debug_traceChain",
+        class: Class::Trace,
+        parse: trace_chain,
         recode: with_general_code,
     },
 ];
@@ -127,6 +133,19 @@ fn trace_block(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
     Ok(Box::new(move |snapshot, sink| {
         let block = snapshot.decode_block(&rlp)?;
         let result = snapshot.write_block_traces(&block, options.unwrap_or_default(), sink);
+        sink.explain(result)
+    }))
+}
+
+/// Traces the blocks after `start`, up to `end`, as one answer. go-ethereum has a subscription of this name.
+fn trace_chain(params: Params<'_>) -> Result<Job, ErrorObjectOwned> {
+    let mut sequence = params.sequence();
+    let start: BlockNumberOrTag = sequence.next()?;
+    let end: BlockNumberOrTag = sequence.next()?;
+    let options: Option<GethDebugTracingOptions> = sequence.optional_next()?;
+    Ok(Box::new(move |snapshot, sink| {
+        let (start, end) = (snapshot.require(start.into())?, snapshot.require(end.into())?);
+        let result = snapshot.write_chain_traces(start, end, options.unwrap_or_default(), sink);
         sink.explain(result)
     }))
 }

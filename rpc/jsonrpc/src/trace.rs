@@ -142,7 +142,8 @@ fn replay_block_transactions(params: Params<'_>) -> Result<Job, ErrorObjectOwned
     let kinds = kinds(wanted);
     Ok(Box::new(move |snapshot, sink| {
         let block_number = snapshot.require(block)?;
-        write_array(sink, |push| snapshot.replay_block(block_number, &kinds, push))
+        let result = snapshot.write_replayed_block(block_number, &kinds, sink);
+        sink.explain(result)
     }))
 }
 

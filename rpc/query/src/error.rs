@@ -359,3 +359,8 @@ fn halt_text(reason: &HaltReason) -> String {
     };
     text.to_owned()
 }
+
+/// An answer could not be written to where it goes.
+pub(crate) fn unwritable(error: std::io::Error) -> QueryError {
+    QueryError::Unwritable(error.to_string())
+}

@@ -1,27 +1,19 @@
 //! go-ethereum's traces of transactions, blocks and calls.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Write},
-};
+use std::{collections::VecDeque, io::Write};
 
 use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
-use portico_chainspec::Fork;
 use portico_evm::{EvmEnv, Traced, inspect_call};
 use portico_tracers::{Bounded, Executed, GethInspector, GethTracer, TransactionContext};
 use revm::DatabaseCommit;
 
 use crate::{
     CallBundle, CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, StateWithin, call::CallDatabase,
-    overrides, replay::Wanted,
+    error::unwritable, overrides, replay::Wanted,
 };
-
-fn unwritable(error: io::Error) -> QueryError {
-    QueryError::Unwritable(error.to_string())
-}
 
 /// The trace of one of a block's transactions.
 #[derive(Debug, Clone)]
@@ -124,9 +116,7 @@ impl Snapshot<'_> {
         tail: &str,
         out: &mut dyn Write,
     ) -> Result<(), QueryError> {
-        let header = &block.parts.header;
-        let has_state_gas = self.spec().fork_at(self.block_context(header)?) >= Fork::Amsterdam;
-        if options.tracer.is_some() || has_state_gas {
+        if options.tracer.is_some() {
             return self.each_geth_trace(block, wanted, options, |found| {
                 let head = heads.pop_front().unwrap_or_default();
                 out.write_all(head.as_bytes()).map_err(unwritable)?;

@@ -1,5 +1,7 @@
 //! OpenEthereum's traces: calls with their place in the chain, replays, and the search through the call indexes.
 
+use std::io::Write;
+
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::{BlockNumberOrTag, eip2718::Decodable2718};
 use alloy_primitives::{Address, B256, Bytes, U256, map::HashSet};
@@ -12,10 +14,13 @@ use portico_chain::{BlockStream, Transaction, blocks_with_call_from, blocks_with
 use portico_consensus::{Engine, block_rewards};
 use portico_db::RO;
 use portico_evm::{Traced, inspect_call, transaction_environment};
-use portico_tracers::{Executed, ParityTracer};
+use portico_tracers::{Executed, ParityTracer, write_results};
 use revm::DatabaseCommit;
 
-use crate::{CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, logs::BlockSpan, replay::Wanted};
+use crate::{
+    CallOverrides, CallRequest, FullBlock, QueryError, Snapshot, error::unwritable, logs::BlockSpan,
+    replay::Wanted,
+};
 
 /// Which results of a replay are wanted.
 pub type TraceKinds = HashSet<TraceType>;
@@ -92,7 +97,8 @@ impl Snapshot<'_> {
         self.call_traces(&block, Wanted::One(tx_index)).map(Some)
     }
 
-    /// Hands the traces that match to `each`, in chain order. Only blocks that the call indexes name are executed.
+    /// Hands the traces that match to `each`, in chain order. Only blocks that the call indexes name are executed, by
+    /// as many threads as help.
     ///
     /// # Errors
     /// [`QueryError::RangeReversed`] for a bad range; [`QueryError::TimedOut`] when there is too much to execute; those
@@ -107,10 +113,15 @@ impl Snapshot<'_> {
         if wanted == 0 {
             return Ok(());
         }
-        for block_number in self.trace_candidates(filter)? {
-            self.check_deadline()?;
-            let traces = self.block_traces(block_number?)?;
-            for trace in traces.into_iter().filter(|trace| filter.matches(&trace.trace)) {
+        let blocks = self.trace_candidates(filter)?.map(|number| Ok(number?));
+        let kept = filter.clone();
+        let matching = move |snapshot: &Snapshot<'_>, block_number: u64| {
+            let mut traces = snapshot.block_traces(block_number)?;
+            traces.retain(|trace| kept.matches(&trace.trace));
+            Ok(traces)
+        };
+        self.each_block(blocks, matching, |traces| {
+            for trace in traces {
                 if left_out < filter.after {
                     left_out += 1;
                     continue;
@@ -118,29 +129,35 @@ impl Snapshot<'_> {
                 each(trace)?;
                 wanted -= 1;
                 if wanted == 0 {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 
-    /// Executes a block's transactions again and hands what is wanted of each to `each`, in order; the number was
-    /// resolved before.
+    /// Executes a block's transactions again and writes what is wanted of each as an array of JSON, while they are
+    /// executed; the number was resolved before.
     ///
     /// # Errors
-    /// As [`Snapshot::block_traces`], and those of `each`, which end the replay.
-    pub fn replay_block(
+    /// As [`Snapshot::block_traces`]; [`QueryError::Unwritable`] when `out` fails, which ends the replay.
+    pub fn write_replayed_block(
         &self,
         block_number: u64,
         kinds: &TraceKinds,
-        each: &mut dyn FnMut(TraceResultsWithTransactionHash) -> Result<(), QueryError>,
+        out: &mut dyn Write,
     ) -> Result<(), QueryError> {
         let block = self.block(block_number)?.ok_or(QueryError::BlockNotFound(block_number.into()))?;
-        self.replay_results(&block, Wanted::All, kinds, each)
+        let mut before = "[";
+        self.replay_results(&block, Wanted::All, kinds, &mut |results| {
+            out.write_all(std::mem::replace(&mut before, ",").as_bytes()).map_err(unwritable)?;
+            write_results(&results, out).map_err(unwritable)
+        })?;
+        let end = if before == "[" { "[]" } else { "]" };
+        out.write_all(end.as_bytes()).map_err(unwritable)
     }
 
-    /// As [`Snapshot::replay_block`] for one transaction; `None` when there is no such transaction up to the head.
+    /// What is wanted of one transaction, which is executed again; `None` when there is no such transaction up to the head.
     ///
     /// # Errors
     /// As [`Snapshot::block_traces`].

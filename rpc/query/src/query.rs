@@ -13,7 +13,7 @@ use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{QueryError, SeenBlock, past_trie::PastTrieCache};
+use crate::{Helpers, QueryError, SeenBlock, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Query {
     pub fn snapshot_within(&self, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
         let txn = self.inner.live.begin_ro()?;
         let head = read_checkpoint(&txn, "Finish")?;
-        Ok(Snapshot { query: self, txn, head, budget })
+        Ok(Snapshot { query: self, txn, head, budget, helpers: None })
     }
 
     /// The chain.
@@ -154,10 +154,16 @@ pub struct Snapshot<'q> {
     pub(crate) query: &'q Query,
     pub(crate) txn: RoTxn<'q>,
     pub(crate) head: u64,
+    pub(crate) helpers: Option<Arc<dyn Helpers>>,
     budget: Budget,
 }
 
 impl Snapshot<'_> {
+    /// The same, for a call that other threads may help.
+    pub fn helped_by(self, helpers: Arc<dyn Helpers>) -> Self {
+        Self { helpers: Some(helpers), ..self }
+    }
+
     /// Number of the newest block that every stage has done.
     pub fn head(&self) -> u64 {
         self.head

@@ -20,10 +20,8 @@ use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use portico_jsonrpc::{Permissions, Streams};
 use tower::{BoxError, Layer, Service};
 
-use crate::{PortSettings, auth::Auth};
+use crate::{PortSettings, ServerSettings, auth::Auth, request_bytes_max};
 
-/// How long a client may take to send a request's body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// JSON-RPC code of a request that is too large, as the library under us has it.
 const TOO_LARGE: i32 = -32007;
 
@@ -40,6 +38,8 @@ struct Shared {
     auth: Option<Auth>,
     streams: Option<Streams>,
     request_bytes_max: usize,
+    /// How long a client may take to send a request's body.
+    request_time_max: Duration,
 }
 
 /// Who may come in.
@@ -53,13 +53,19 @@ impl GateLayer {
     /// For a port; `streams` when it takes requests one by one.
     pub fn new(
         port: &PortSettings,
-        request_bytes_max: u32,
+        settings: &ServerSettings,
         auth: Option<Auth>,
         streams: Option<Streams>,
         router: Router,
     ) -> Self {
         let rules = Rules { hosts: port.hosts.clone(), origins: port.cors_origins.clone() };
-        let shared = Shared { rules, auth, streams, request_bytes_max: request_bytes_max as usize };
+        let shared = Shared {
+            rules,
+            auth,
+            streams,
+            request_bytes_max: request_bytes_max(settings, port) as usize,
+            request_time_max: settings.request_time_max,
+        };
         Self { shared: Arc::new(shared), router }
     }
 }
@@ -135,7 +141,7 @@ impl Shared {
     {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, self.request_bytes_max).collect();
-        let bytes = match tokio::time::timeout(BODY_TIME_MAX, body).await {
+        let bytes = match tokio::time::timeout(self.request_time_max, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Ok(self.too_large()),
             Ok(Err(error)) => return Err(error),

@@ -3,12 +3,18 @@
 //! Requests of one connection are answered as they come, several at a time; an answer ends with a line break.
 //! Subscriptions' messages go out between answers.
 
-use std::{io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    io,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jsonrpsee::{RpcModule, server::StopHandle};
 use serde_json::value::RawValue;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{UnixListener, UnixStream, unix::OwnedReadHalf},
     sync::{Semaphore, mpsc},
 };
@@ -19,6 +25,9 @@ use crate::{IpcSettings, ServerError, framing::Framing, subscription_ids};
 const CALLS_MAX: usize = 64;
 /// Messages of one connection that may wait to be written; who reads slower than it asks is waited for.
 const MESSAGES_WAITING: usize = 1024;
+
+/// Pause between two looks whether a client that stopped writing is there still.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// JSON-RPC 2.0: what came is no JSON.
 const PARSE_ERROR: i32 = -32700;
@@ -136,7 +145,18 @@ async fn read(
             }
         }
     }
-    calls.join_all().await;
+    // Who stopped writing may wait for answers; who closed the socket does not.
+    tokio::select! {
+        _ = calls.join_all() => Ok(()),
+        result = closed(&reader) => result,
+    }
+}
+
+/// Waits until the client can be told nothing any more.
+async fn closed(reader: &OwnedReadHalf) -> io::Result<()> {
+    while !reader.ready(Interest::WRITABLE).await?.is_write_closed() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     Ok(())
 }
 

@@ -110,7 +110,7 @@ pub async fn start_with(
         let auth = port.auth.as_ref().map(Auth::new).transpose()?;
         let streams = port.http.then(|| methods.streams.clone());
         let router = routes(settings, port, governor, auth.as_ref());
-        let gate = GateLayer::new(port, request_bytes_max(settings, port), auth, streams, router);
+        let gate = GateLayer::new(port, settings, auth, streams, router);
         let http = tower::ServiceBuilder::new()
             .layer(MapResponseBodyLayer::new(HttpBody::new))
             .layer(CompressionLayer::new())
@@ -139,8 +139,11 @@ pub async fn start_with(
         );
         let service_stop = stop.clone();
         let service = move || builder.clone().build(methods.module.clone(), service_stop.clone());
-        let connections_max = settings.connections_max as usize;
-        tasks.push(Box::pin(listen::accept(listener, tls, connections_max, service, stop.clone())));
+        let limits = listen::Limits {
+            connections: settings.connections_max as usize,
+            request_time: settings.request_time_max,
+        };
+        tasks.push(Box::pin(listen::accept(listener, tls, limits, service, stop.clone())));
         addresses.push(address);
     }
     if let Some(ipc) = &settings.ipc {
@@ -181,7 +184,7 @@ impl ExtraMethods {
     }
 }
 
-fn request_bytes_max(settings: &ServerSettings, port: &PortSettings) -> u32 {
+pub(crate) fn request_bytes_max(settings: &ServerSettings, port: &PortSettings) -> u32 {
     if port.engine { ENGINE_REQUEST_BYTES_MAX } else { settings.request_bytes_max }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use portico_jsonrpc::Namespace;
@@ -103,6 +104,8 @@ pub struct ServerSettings {
     pub response_bytes_max: u32,
     /// Calls in a batch, at most; 0 refuses batches.
     pub batch_max: u32,
+    /// How long a client may take to say what it wants: for TLS, for the header of each request, for its body.
+    pub request_time_max: Duration,
 }
 
 impl Default for ServerSettings {
@@ -115,6 +118,7 @@ impl Default for ServerSettings {
             request_bytes_max: 5 << 20,
             response_bytes_max: 160 << 20,
             batch_max: 1000,
+            request_time_max: Duration::from_secs(30),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A proof is an update in which nothing changed: the walker descends to the key as if it had, reads the leaves beside
 //! it, and the builder makes the nodes above again. Those on the way are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, Bytes};
 use portico_db::{TransactionKind, Txn};
@@ -13,7 +13,7 @@ use crate::{
     error::TrieError,
     path::{KEY_NIBBLES, Path},
     source::View,
-    state::prove_account,
+    state::prove_accounts,
     storage::StorageTries,
 };
 
@@ -51,13 +51,61 @@ pub fn prove<K: TransactionKind>(
     sorted.sort_unstable();
     sorted.dedup();
     let (storage_root, storage_nodes) = StorageTries::new(view)?.prove(&hashed_address, &sorted)?;
-    let (root, account_nodes) = prove_account(view, hashed_address)?;
+    let (root, account_nodes) = prove_accounts(view, &[hashed_address])?;
     Ok(StateProof {
         root,
         account: account_nodes.on_the_way_to(&hashed_address),
         storage_root,
         slots: hashed_slots.iter().map(|slot| storage_nodes.on_the_way_to(slot)).collect(),
     })
+}
+
+/// RLP of the nodes on the way to some keys of one trie, and its root.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodesTo {
+    /// The root.
+    pub root: B256,
+    /// Nodes that their parents name by hash, and the root, from above to below; none in an empty trie.
+    pub nodes: Vec<Bytes>,
+}
+
+impl NodesTo {
+    fn new((root, recorder): (B256, Recorder)) -> Self {
+        Self { root, nodes: recorder.nodes.into_values().collect() }
+    }
+}
+
+/// The nodes on the way to accounts, of the trie that [`prove`] takes.
+///
+/// # Errors
+/// As [`prove`].
+pub fn nodes_to_accounts<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    overlay: &HashedOverlay,
+    node_overlay: &TrieUpdates,
+    hashed_addresses: &BTreeSet<B256>,
+) -> Result<NodesTo, TrieError> {
+    let nodes = (!node_overlay.is_empty()).then_some(node_overlay);
+    let view = View { txn, state: Some(overlay), nodes };
+    let sorted: Vec<B256> = hashed_addresses.iter().copied().collect();
+    Ok(NodesTo::new(prove_accounts(view, &sorted)?))
+}
+
+/// The nodes on the way to slots of an account, of the trie that [`prove`] takes.
+///
+/// # Errors
+/// As [`prove`].
+pub fn nodes_to_slots<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    overlay: &HashedOverlay,
+    node_overlay: &TrieUpdates,
+    hashed_address: &B256,
+    hashed_slots: &BTreeSet<B256>,
+) -> Result<NodesTo, TrieError> {
+    let nodes = (!node_overlay.is_empty()).then_some(node_overlay);
+    let view = View { txn, state: Some(overlay), nodes };
+    let sorted: Vec<B256> = hashed_slots.iter().copied().collect();
+    Ok(NodesTo::new(StorageTries::new(view)?.prove(hashed_address, &sorted)?))
 }
 
 /// Keeps the nodes on the way to some keys while a builder makes them.

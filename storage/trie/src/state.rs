@@ -73,15 +73,15 @@ fn update<K: TransactionKind>(
     Ok((root, updates))
 }
 
-/// The root of the trie that `view` shows, and the nodes on the way to one account.
-pub(crate) fn prove_account<K: TransactionKind>(
+/// The root of the trie that `view` shows, and the nodes on the way to accounts, whose keys are sorted.
+pub(crate) fn prove_accounts<K: TransactionKind>(
     view: View<'_, K>,
-    hashed_address: B256,
+    hashed_addresses: &[B256],
 ) -> Result<(B256, Recorder), TrieError> {
     let mut builder = Builder::new();
-    builder.recorder = Recorder::of(vec![hashed_address]);
+    builder.recorder = Recorder::of(hashed_addresses.to_vec());
     let first = account_nodes(view)?.seek(&Path::default())?;
-    account_walker(view, &[], &mut builder)?.trie(first, &[hashed_address])?;
+    account_walker(view, &[], &mut builder)?.trie(first, hashed_addresses)?;
     let root = builder.root();
     Ok((root, builder.recorder))
 }

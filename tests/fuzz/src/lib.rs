@@ -1,4 +1,4 @@
-//! A fuzz target for every decoder of what comes from files, peers or disk.
+//! A fuzz target for every decoder of what comes from files, peers, clients or disk.
 //!
 //! ```text
 //!  seeds (real data) ─> corpus folder ─┬─> cargo fuzz        guided by coverage, where nightly is installed
@@ -13,12 +13,14 @@
 mod chain;
 mod mutate;
 mod rows;
+mod rpc;
 mod seeds;
 mod texts;
 
 pub use chain::{archive, block, header, receipts, transaction};
 pub use mutate::Mutator;
 pub use rows::{chunk, row};
+pub use rpc::rpc;
 pub use seeds::{Corpus, minimal_seeds, seeds};
 pub use texts::{genesis, state_test, witness_json, witness_rlp};
 
@@ -32,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "block", run: block },
     Target { name: "header", run: header },
     Target { name: "transaction", run: transaction },
@@ -44,6 +46,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "witness_rlp", run: witness_rlp },
     Target { name: "witness_json", run: witness_json },
     Target { name: "state_test", run: state_test },
+    Target { name: "rpc", run: rpc },
 ];
 
 /// The target of this name.

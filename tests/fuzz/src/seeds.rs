@@ -69,6 +69,7 @@ pub fn seeds() -> Result<Corpus> {
 /// When there is no room for temporary files.
 pub fn minimal_seeds() -> Result<Corpus> {
     let mut corpus = Corpus::new();
+    corpus.insert("rpc", crate::rpc::seeds());
     let block = FileBlock {
         header: Header::default(),
         hash: Header::default().hash_slow(),

@@ -1,6 +1,7 @@
 //! A client that sends calls over HTTP and measures how long the answers take.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -20,8 +21,11 @@ use hyper_util::{
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-/// Makes the parameters of one call.
-pub(super) type Ask = Arc<dyn Fn(&mut StdRng) -> (&'static str, Value) + Send + Sync>;
+/// A method and its parameters.
+pub(super) type Call = (&'static str, Value);
+
+/// Makes what is measured as one: a call, or several that are sent one after the other.
+pub(super) type Ask = Arc<dyn Fn(&mut StdRng) -> Vec<Call> + Send + Sync>;
 
 /// Sends calls to one server. Clones share connections.
 #[derive(Debug, Clone)]
@@ -31,14 +35,21 @@ pub(super) struct Client {
 }
 
 /// How an answer was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// A result, of so many bytes with its frame.
     Answered(usize),
-    /// An error object with this code.
-    Refused(i64),
+    /// An error object.
+    Refused(Refused),
     /// The connection ended, or what came is no answer.
     Broken,
+}
+
+/// Why a call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Refused {
+    pub code: i64,
+    pub message: String,
 }
 
 impl Client {
@@ -52,6 +63,18 @@ impl Client {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Broken,
         }
+    }
+
+    /// Sends calls one after the other, as long as they are answered; gives the bytes of all answers.
+    async fn call_all(&self, calls: &[Call]) -> Outcome {
+        let mut bytes = 0;
+        for (method, params) in calls {
+            match self.call(method, params).await {
+                Outcome::Answered(more) => bytes += more,
+                other => return other,
+            }
+        }
+        Outcome::Answered(bytes)
     }
 
     /// Reads the answer without keeping more of it than tells how it was.
@@ -98,9 +121,10 @@ fn outcome(head: &[u8], last: Option<u8>, length: usize) -> Outcome {
     if head.starts_with(RESULT) && last == Some(b'}') {
         return Outcome::Answered(length);
     }
-    let answer: Option<Value> = serde_json::from_slice(head).ok();
-    let code = answer.and_then(|answer| answer["error"]["code"].as_i64());
-    code.map_or(Outcome::Broken, Outcome::Refused)
+    let Ok(answer) = serde_json::from_slice::<Value>(head) else { return Outcome::Broken };
+    let error = &answer["error"];
+    let Some(code) = error["code"].as_i64() else { return Outcome::Broken };
+    Outcome::Refused(Refused { code, message: error["message"].as_str().unwrap_or_default().to_owned() })
 }
 
 /// What many calls took.
@@ -108,8 +132,8 @@ fn outcome(head: &[u8], last: Option<u8>, length: usize) -> Outcome {
 pub(super) struct Measured {
     /// How long each answer took, in microseconds; sorted.
     pub micros: Vec<u64>,
-    /// Calls that got an error, by code.
-    pub refused: std::collections::BTreeMap<i64, u64>,
+    /// How often a call got which error.
+    pub refused: BTreeMap<Refused, u64>,
     /// Calls that got no answer.
     pub broken: u64,
     /// Bytes of all answers.
@@ -130,10 +154,22 @@ impl Measured {
         self.micros.len() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 
+    /// Calls that have no result.
+    pub fn unanswered(&self) -> u64 {
+        self.refused.values().sum::<u64>() + self.broken
+    }
+
+    /// Adds what was measured later.
+    pub fn join(&mut self, later: Self) {
+        self.elapsed += later.elapsed;
+        self.add(later);
+        self.micros.sort_unstable();
+    }
+
     fn add(&mut self, other: Self) {
         self.micros.extend(other.micros);
-        for (code, count) in other.refused {
-            *self.refused.entry(code).or_default() += count;
+        for (error, count) in other.refused {
+            *self.refused.entry(error).or_default() += count;
         }
         self.broken += other.broken;
         self.bytes += other.bytes;
@@ -156,14 +192,14 @@ pub(super) async fn load(
             let mut random = StdRng::seed_from_u64(number as u64);
             let mut measured = Measured::default();
             while !stop.load(Ordering::Relaxed) {
-                let (method, params) = ask(&mut random);
+                let calls = ask(&mut random);
                 let sent = Instant::now();
-                match client.call(method, &params).await {
+                match client.call_all(&calls).await {
                     Outcome::Answered(bytes) => {
                         measured.micros.push(sent.elapsed().as_micros() as u64);
                         measured.bytes += bytes as u64;
                     }
-                    Outcome::Refused(code) => *measured.refused.entry(code).or_default() += 1,
+                    Outcome::Refused(error) => *measured.refused.entry(error).or_default() += 1,
                     Outcome::Broken => measured.broken += 1,
                 }
                 if !pause.is_zero() {

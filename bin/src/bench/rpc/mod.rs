@@ -3,6 +3,8 @@
 mod abuse;
 mod cases;
 mod client;
+mod machine;
+mod sample;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -26,8 +28,8 @@ use tokio::runtime::Runtime;
 use crate::{
     CLIENT_VERSION, datadir::DatabaseArgs, import::peak_memory, init::ChainArgs, progress::human_bytes,
 };
-use cases::Sample;
 use client::{Ask, Client, Measured, load};
+use sample::Sample;
 
 pub(crate) use abuse::{AbuseArgs, run as run_abuse};
 
@@ -65,7 +67,7 @@ pub(crate) fn run(args: &RpcArgs) -> Result<()> {
             }
             let measured =
                 load_for(address, args.clients, &case.ask, Duration::from_secs(args.seconds)).await;
-            print_row(case.name, &measured);
+            print_row(&case.name, &measured);
         }
         server.stop().await;
         Ok(())
@@ -105,25 +107,31 @@ async fn load_for(address: SocketAddr, clients: usize, ask: &Ask, time: Duration
 
 fn print_heading() {
     println!(
-        "{:<34} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
-        "call", "per second", "p50 ms", "p95 ms", "p99 ms", "MiB/s", "errors", "peak"
+        "{:<40} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
+        "call", "per second", "p50 ms", "p95 ms", "p99 ms", "MiB/s", "unanswered", "peak"
     );
 }
 
+/// Prints what was measured, and plainly what was not: a call without a result is in no other column.
 fn print_row(name: &str, measured: &Measured) {
     let millis = |part| measured.quantile(part).as_secs_f64() * 1e3;
-    let refused: u64 = measured.refused.values().sum();
     println!(
-        "{name:<34} {:>10.1} {:>9.2} {:>9.2} {:>9.2} {:>9.1} {:>10} {:>10}",
+        "{name:<40} {:>10.1} {:>9.2} {:>9.2} {:>9.2} {:>9.1} {:>10} {:>10}",
         measured.per_second(),
         millis(0.5),
         millis(0.95),
         millis(0.99),
         measured.bytes as f64 / measured.elapsed.as_secs_f64() / f64::from(1 << 20),
-        refused + measured.broken,
+        measured.unanswered(),
         peak_memory().map_or_else(|| "?".to_owned(), human_bytes),
     );
-    for (code, count) in &measured.refused {
-        println!("{:<34} {count} times error {code}", "");
+    if measured.micros.is_empty() && measured.unanswered() > 0 {
+        println!("  NOTHING WAS MEASURED: no call of this kind was answered");
+    }
+    for (error, count) in &measured.refused {
+        println!("  {count} times refused: error {}: {}", error.code, error.message);
+    }
+    if measured.broken > 0 {
+        println!("  {} answers were cut off, or were none", measured.broken);
     }
 }

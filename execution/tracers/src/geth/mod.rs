@@ -8,6 +8,7 @@ mod grams;
 mod legacy_calls;
 mod preimages;
 mod prestate;
+mod scripts;
 mod step_writer;
 mod struct_logs;
 
@@ -53,6 +54,7 @@ impl GethTracer {
     ) -> Result<Bounded<GethInspector>, TracerError> {
         let budget = within(&options, budget)?;
         let lacking = lacking(&mut options)?;
+        scripts::check_length(&options)?;
         if options.tracer
             == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer))
         {
@@ -61,9 +63,15 @@ impl GethTracer {
         if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::MuxTracer)) {
             options.tracer_config = without_nulls(options.tracer_config);
         }
-        let inspector =
+        let mut inspector =
             DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
-        let is_script = matches!(inspector, DebugInspector::Js(_));
+        let is_script = match &mut inspector {
+            DebugInspector::Js(script) => {
+                scripts::bound(script);
+                true
+            }
+            _ => false,
+        };
         let step_record = step_record(&inspector);
         let bounded = Bounded::new((Notes::default(), (lacking, inspector)), budget).recording(step_record);
         // A script takes its time over every instruction.
@@ -109,6 +117,9 @@ impl GethTracer {
             DebugInspectorError::Database(error) => TracerError::Read(error),
             error => TracerError::Failed(error.to_string()),
         })?;
+        if let GethTrace::JS(result) = &trace {
+            scripts::check_result(result)?;
+        }
         let trace = match (trace, &*inspector) {
             (GethTrace::Erc7562Tracer(mut frame), DebugInspector::Erc7562Tracer(calls, _)) => {
                 let code_before = |address| code_before(&state, address);

@@ -8,20 +8,25 @@ use std::{
     io::{self, Write},
 };
 
-use alloy_primitives::{Address, B256, U256, hex};
+use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_trace::geth::GethDefaultTracingOptions;
 use revm::{
     Inspector,
     bytecode::opcode::{self, OpCode},
-    context::{ContextTr, result::ExecutionResult},
+    context::{Cfg, ContextTr, result::ExecutionResult},
     context_interface::ContextError,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
         interpreter_types::{InputsTr, Jumps, LoopControl, MemoryTr, ReturnData},
     },
+    primitives::hardfork::SpecId,
 };
 
-use crate::{Bounded, Budget, words};
+use crate::{
+    Bounded, Budget,
+    text::{write_bytes, write_word},
+    words,
+};
 
 /// Writes the struct logger's form of one transaction after another.
 pub struct StepWriter<'w> {
@@ -34,6 +39,8 @@ pub struct StepWriter<'w> {
     /// Calls and creations that are open.
     depth: u64,
     steps: u64,
+    /// Whether gas of state is counted by itself (EIP-8037).
+    has_state_gas: bool,
     step: Step,
     storage: HashMap<Address, BTreeMap<B256, B256>>,
 }
@@ -46,6 +53,8 @@ struct Step {
     opcode: u8,
     stack_len: usize,
     gas: u64,
+    /// Gas of state that was spent before it; less than nothing after more was given back than was spent.
+    state_gas_spent: i64,
     /// Slot that it reads or writes, and the value if it writes.
     slot: Option<(U256, Option<U256>)>,
 }
@@ -77,6 +86,7 @@ impl<'w> StepWriter<'w> {
             failure: None,
             depth: 0,
             steps: 0,
+            has_state_gas: false,
             step: Step::default(),
             storage: HashMap::new(),
         };
@@ -95,7 +105,17 @@ impl<'w> StepWriter<'w> {
         let returned = result.output().cloned().unwrap_or_default();
         let gas = result.tx_gas_used();
         let failed = !result.is_success();
-        write!(self.out, "],\"gas\":{gas},\"failed\":{failed},\"returnValue\":")?;
+        write!(self.out, "],\"gas\":{gas},\"failed\":{failed}")?;
+        if self.has_state_gas {
+            let gas = result.gas();
+            let (execution, state) = (gas.block_regular_gas_used(), gas.block_state_gas_used());
+            let refund = gas.final_refunded();
+            write!(
+                self.out,
+                ",\"executionGasUsed\":\"{execution:#x}\",\"stateGasUsed\":\"{state:#x}\",\"gasRefund\":\"{refund:#x}\""
+            )?;
+        }
+        self.out.write_all(b",\"returnValue\":")?;
         write_bytes(self.out, &returned)?;
         write!(self.out, "}}{tail}")?;
         self.has_begun = false;
@@ -115,6 +135,10 @@ impl<'w> StepWriter<'w> {
         self.note(result);
     }
 
+    fn note_fork(&mut self, context: &impl ContextTr) {
+        self.has_state_gas = context.cfg().spec().into().is_enabled_in(SpecId::AMSTERDAM);
+    }
+
     fn note(&mut self, result: io::Result<()>) {
         if let (Err(error), None) = (result, &self.failure) {
             self.failure = Some(error);
@@ -132,6 +156,9 @@ impl<'w> StepWriter<'w> {
         let refund = interpreter.gas.refunded();
         if refund != 0 {
             write!(text, ",\"refund\":{}", refund as u64)?;
+        }
+        if self.has_state_gas {
+            write!(text, ",\"stateGasReservoir\":{}", interpreter.gas.reservoir())?;
         }
         if self.options.is_stack_enabled() {
             text.extend_from_slice(b",\"stack\":[");
@@ -175,6 +202,10 @@ impl<'w> StepWriter<'w> {
         let cost = self.step.gas.saturating_sub(interpreter.gas.remaining());
         let text = &mut self.step.text;
         write!(text, ",\"op\":\"{name}\",\"gasCost\":{cost}")?;
+        let state_cost = interpreter.gas.state_gas_spent().saturating_sub(self.step.state_gas_spent);
+        if self.has_state_gas && state_cost != 0 {
+            write!(text, ",\"stateGasCost\":{state_cost}")?;
+        }
         if let Some(fault) = &fault {
             write!(text, ",\"error\":{}", serde_json::Value::from(fault.as_str()))?;
         }
@@ -200,28 +231,6 @@ impl<'w> StepWriter<'w> {
     }
 }
 
-/// The shortest hexadecimal form.
-fn write_word(text: &mut Vec<u8>, word: &U256) {
-    text.extend_from_slice(b"\"0x");
-    let bytes = word.to_be_bytes::<32>();
-    let mut digits = [0; 64];
-    hex::encode_to_slice(bytes, &mut digits).expect("two digits for each byte");
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(63);
-    text.extend_from_slice(&digits[zeros..]);
-    text.push(b'"');
-}
-
-fn write_bytes(out: &mut (impl Write + ?Sized), bytes: &[u8]) -> io::Result<()> {
-    out.write_all(b"\"0x")?;
-    let mut digits = [0; 512];
-    for part in bytes.chunks(256) {
-        let digits = &mut digits[..2 * part.len()];
-        hex::encode_to_slice(part, digits).expect("two digits for each byte");
-        out.write_all(digits)?;
-    }
-    out.write_all(b"\"")
-}
-
 impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         if self.failure.is_some() {
@@ -238,6 +247,7 @@ impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
         self.step.opcode = interpreter.bytecode.opcode();
         self.step.stack_len = interpreter.stack.len();
         self.step.gas = interpreter.gas.remaining();
+        self.step.state_gas_spent = interpreter.gas.state_gas_spent();
         let word = |depth| interpreter.stack.peek(depth).ok();
         self.step.slot = match self.step.opcode {
             _ if !self.options.is_storage_enabled() => None,
@@ -256,7 +266,8 @@ impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
         }
     }
 
-    fn call(&mut self, _: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, context: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
+        self.note_fork(context);
         self.begin();
         self.depth += 1;
         None
@@ -266,7 +277,8 @@ impl<CTX: ContextTr> Inspector<CTX> for StepWriter<'_> {
         self.depth -= 1;
     }
 
-    fn create(&mut self, _: &mut CTX, _: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, context: &mut CTX, _: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.note_fork(context);
         self.begin();
         self.depth += 1;
         None

@@ -3,6 +3,7 @@
 mod cost;
 mod vm_notes;
 mod vm_trace;
+mod vm_trace_text;
 
 use alloy_primitives::{Address, map::HashSet};
 use alloy_rpc_types_eth::TransactionInfo;
@@ -13,7 +14,7 @@ use portico_evm::ReadError;
 use revm::Database;
 use revm_inspectors::tracing::{CallTraceArena, TracingInspector, TracingInspectorConfig};
 
-pub use self::vm_notes::VmNotes;
+pub use self::{vm_notes::VmNotes, vm_trace_text::write_results};
 use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError, bounded::StepRecord};
 
 /// What sees the execution: the call tracer, and notes on what it does not record.

@@ -5,11 +5,11 @@
 
 mod answers;
 
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_eips::BlockId;
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rpc_types_eth::{Bundle, StateContext, TransactionRequest};
 use alloy_rpc_types_trace::geth::{
-    BlockTraceResult, GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
+    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait},
@@ -29,9 +29,6 @@ use crate::{
 /// Accounts of a page, unless the caller wants fewer. Erigon gives as many.
 const ACCOUNTS_MAX: usize = 256;
 
-/// Blocks that one call for a chain's traces covers at most.
-const CHAIN_BLOCKS_MAX: u64 = 256;
-
 /// State in pages, what blocks changed, witnesses, and calls in bundles.
 #[rpc(server, namespace = "debug")]
 pub trait DebugStateApi {
@@ -44,15 +41,6 @@ pub trait DebugStateApi {
         at: Option<StateContext>,
         options: Option<GethDebugTracingCallOptions>,
     ) -> RpcResult<Vec<Vec<GethTrace>>>;
-
-    /// Traces the blocks after `start`, up to `end`, as one answer. go-ethereum has a subscription of this name.
-    #[method(name = "traceChain")]
-    async fn trace_chain(
-        &self,
-        start: BlockNumberOrTag,
-        end: BlockNumberOrTag,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<BlockTraceResult>>;
 
     /// Traces a block that was refused. None of them are kept.
     #[method(name = "traceBadBlock")]
@@ -184,32 +172,6 @@ impl DebugStateApiServer for DebugState {
             let tx_index = context.transaction_index.unwrap_or_default().index().map(|index| index as u64);
             let at = StateWithin::new(block_number, tx_index);
             snapshot.geth_call_traces(bundles, at, options.state_overrides, options.tracing_options)
-        })
-        .await
-    }
-
-    async fn trace_chain(
-        &self,
-        start: BlockNumberOrTag,
-        end: BlockNumberOrTag,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<BlockTraceResult>> {
-        let options = options.unwrap_or_default();
-        self.read(move |snapshot| {
-            let (from, to) = (snapshot.require(start.into())?, snapshot.require(end.into())?);
-            if from >= to {
-                return Err(QueryError::RangeReversed { from, to });
-            }
-            let last = to.min(from.saturating_add(CHAIN_BLOCKS_MAX));
-            if last < to {
-                return Err(QueryError::TooManyBlocks { limit: CHAIN_BLOCKS_MAX, from, to: last });
-            }
-            let blocks = (from + 1..=to).map(|block_number| {
-                let hash = snapshot.canonical_hash(block_number)?.unwrap_or_default();
-                let traces = results(snapshot.geth_block_traces(block_number, options.clone())?);
-                Ok(BlockTraceResult { block: U256::from(block_number), hash, traces })
-            });
-            blocks.collect()
         })
         .await
     }

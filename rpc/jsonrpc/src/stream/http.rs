@@ -82,12 +82,11 @@ impl Streams {
         };
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let limit = self.governor.settings(streamed.class).bytes;
-        let query = self.governor.query().clone();
         let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":");
-        let governor = self.governor.clone();
+        let (governor, reader) = (self.governor.clone(), self.governor.clone());
         let compute = move |budget: Budget| {
             let mut sink = Sink::sending(sender, limit, budget.clone());
-            let result = query.snapshot_within(budget).and_then(|snapshot| {
+            let result = reader.snapshot(streamed.class, budget).and_then(|snapshot| {
                 sink.raw(&head)?;
                 job(&snapshot, &mut sink)?;
                 sink.raw("}")

@@ -142,6 +142,18 @@ impl Sink {
 }
 
 impl Write for Sink {
+    /// Serializers write a few bytes at a time: what fits into the chunk goes there and nowhere else.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let has_room = self.chunks.is_none() || self.buffer.len() + bytes.len() < CHUNK;
+        if has_room && bytes.len() <= self.left {
+            self.left -= bytes.len();
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.write(bytes).map(drop)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.left {
             return self.fail(Broken::TooLarge);

@@ -2,19 +2,15 @@
 
 mod nodes;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount, root::storage_root_unhashed};
 use portico_db::models::{Account, StorageEntry};
 use portico_evm::{BlockRules, Overlay, OverlayWrites, ReadError, StateReader, execute_block};
-use portico_state::{AsOf, visit_accounts, visit_slots};
+use portico_trie::{NodesTo, TrieError, nodes_to_accounts, nodes_to_slots};
 
-use self::nodes::{Changes, TrieLeaves};
-use crate::{FullBlock, QueryError, Snapshot, replay::StateBelow};
+use self::nodes::{BadNode, Changes, KnownNodes};
+use crate::{FullBlock, QueryError, Snapshot, blocks::missing, replay::StateBelow};
 
 /// Nodes, codes and headers with which a block can be executed on nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,10 +28,12 @@ pub struct ExecutionWitness {
 impl Snapshot<'_> {
     /// The witness of a canonical block: it is executed again, and what it reads is noted.
     ///
-    /// The trie before the block is made from the state of then, all of it: the time grows with the state.
+    /// The trie before the block is the newest one, taken back: the time grows with what the block looks at and with
+    /// what changed since.
     ///
     /// # Errors
-    /// [`QueryError::GenesisNotTraceable`]; those of [`Snapshot::state_at`]; [`QueryError::TimedOut`].
+    /// [`QueryError::GenesisNotTraceable`]; those of [`Snapshot::state_at`]; [`QueryError::Pruned`] for a block before
+    /// the window (setting `proof_blocks_max`), [`QueryError::TooManyChanges`], [`QueryError::TimedOut`].
     pub fn execution_witness(&self, block: &FullBlock) -> Result<ExecutionWitness, QueryError> {
         let header = &block.parts.header;
         let parent = header.number.checked_sub(1).ok_or(QueryError::GenesisNotTraceable)?;
@@ -54,32 +52,19 @@ impl Snapshot<'_> {
             let header = self.known_header(number)?;
             witness.headers.push(alloy_rlp::encode(header.inner()).into());
         }
-        let state = self.nodes_before(self.as_of(parent)?, &noted, &writes)?;
+        let state = self.nodes_before(parent, &noted, &writes)?;
         witness.state = state.into_iter().collect();
         Ok(witness)
     }
 
-    /// Nodes of the tries before the block that it looks at, or that are left alone when others go.
+    /// Nodes of the tries after `parent` that the block looks at, or that are left alone when others go.
     fn nodes_before(
         &self,
-        as_of: AsOf,
+        parent: u64,
         noted: &Noted<'_, '_>,
         writes: &OverlayWrites,
     ) -> Result<BTreeSet<Bytes>, QueryError> {
-        let mut found = BTreeSet::new();
-        let mut leaves = TrieLeaves::default();
-        visit_accounts(&self.txn, as_of, Address::ZERO, |address, account| {
-            self.check_deadline()?;
-            let slots = self.all_slots(as_of, &address)?;
-            let storage_root = match noted.slots.get(&address) {
-                Some(read) => storage_nodes(&slots, read, writes_of(writes, &address), &mut found),
-                None => storage_root_unhashed(slots.iter().copied()),
-            };
-            let Account { nonce, balance, code_hash } = account;
-            let account = TrieAccount { nonce, balance, storage_root, code_hash };
-            leaves.push(keccak256(address), alloy_rlp::encode(account));
-            Ok::<_, QueryError>(ControlFlow::Continue(()))
-        })?;
+        let past = self.past_trie(parent)?;
         let mut changes = Changes::default();
         for written in &writes.accounts {
             match written.account {
@@ -88,49 +73,62 @@ impl Snapshot<'_> {
                 None => {}
             }
         }
-        leaves.nodes_to(noted.accounts.iter().map(keccak256), &changes, &mut found);
+        let read = noted.accounts.iter().map(keccak256).collect();
+        let (root, mut found) = self.shown_nodes(parent, read, &changes, |wanted| {
+            nodes_to_accounts(&self.txn, &past.state, &past.nodes, wanted)
+        })?;
+        let expected = self.known_header(parent)?.state_root;
+        if root != expected {
+            return Err(QueryError::StateRoot { block_number: parent, expected, found: root });
+        }
+        for (address, read) in &noted.slots {
+            let mut changes = Changes::default();
+            for (slot, value) in writes_of(writes, address) {
+                if value.is_zero() {
+                    changes.remove(keccak256(slot));
+                } else {
+                    changes.set(keccak256(slot));
+                }
+            }
+            let hashed_address = keccak256(address);
+            let read = read.iter().map(keccak256).collect();
+            let (_, nodes) = self.shown_nodes(parent, read, &changes, |wanted| {
+                nodes_to_slots(&self.txn, &past.state, &past.nodes, &hashed_address, wanted)
+            })?;
+            found.extend(nodes);
+        }
         Ok(found)
     }
 
-    fn all_slots(&self, as_of: AsOf, address: &Address) -> Result<Vec<(B256, U256)>, QueryError> {
-        let mut slots = Vec::new();
-        visit_slots(&self.txn, as_of, address, B256::ZERO, |slot, value| {
+    /// What is shown of a trie, from which `nodes_to` reads, and its root.
+    fn shown_nodes(
+        &self,
+        parent: u64,
+        read: BTreeSet<B256>,
+        changes: &Changes,
+        nodes_to: impl Fn(&BTreeSet<B256>) -> Result<NodesTo, TrieError>,
+    ) -> Result<(B256, BTreeSet<Bytes>), QueryError> {
+        let mut known = KnownNodes::default();
+        let mut wanted: BTreeSet<B256> = read.iter().chain(changes.removed()).copied().collect();
+        // What is left alone is asked for once; nothing more can be missing then.
+        for _ in 0..2 {
             self.check_deadline()?;
-            slots.push((slot, value));
-            Ok::<_, QueryError>(ControlFlow::Continue(()))
-        })?;
-        Ok(slots)
+            let NodesTo { root, nodes } = nodes_to(&wanted)?;
+            known.add(nodes);
+            let shown = known.shown(&root, read.iter().copied(), changes);
+            let shown = shown.map_err(|BadNode| missing("readable trie node", parent))?;
+            if shown.missing.is_empty() {
+                return Ok((root, shown.nodes));
+            }
+            wanted = shown.missing;
+        }
+        Err(missing("trie node", parent).into())
     }
 }
 
 fn writes_of<'w>(writes: &'w OverlayWrites, address: &Address) -> &'w [(B256, U256)] {
     let position = writes.accounts.binary_search_by_key(address, |written| written.address);
     position.map_or(&[], |position| &writes.accounts[position].slots)
-}
-
-/// Adds the nodes of an account's storage trie and gives its root.
-fn storage_nodes(
-    slots: &[(B256, U256)],
-    read: &BTreeSet<B256>,
-    written: &[(B256, U256)],
-    found: &mut BTreeSet<Bytes>,
-) -> B256 {
-    if slots.is_empty() {
-        return EMPTY_ROOT_HASH;
-    }
-    let mut leaves = TrieLeaves::default();
-    for (slot, value) in slots {
-        leaves.push(keccak256(slot), alloy_rlp::encode(value));
-    }
-    let mut changes = Changes::default();
-    for (slot, value) in written {
-        if value.is_zero() {
-            changes.remove(keccak256(slot));
-        } else {
-            changes.set(keccak256(slot));
-        }
-    }
-    leaves.nodes_to(read.iter().map(keccak256), &changes, found)
 }
 
 /// A reader that notes what is read.

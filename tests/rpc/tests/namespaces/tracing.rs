@@ -198,3 +198,30 @@ async fn a_trace_that_does_not_fit_is_refused() {
             .await;
     assert_eq!(trace["structLogs"].as_array().unwrap().len(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_take_too_much_are_refused() {
+    let Some(node) = node() else { return };
+    let call = json!({ "to": "0x00000000000000000000000000000000000000cc" });
+    let code = json!({ "0x00000000000000000000000000000000000000cc": { "code": "0x5f5f00" } });
+    let trace = async |script: &str| {
+        let options = json!({ "tracer": script, "stateOverrides": code });
+        self::call(&node, "debug_traceCall", json!([call, "latest", options])).await
+    };
+    let with_result = |body: &str| format!("{{ fault: function() {{}}, result: function() {{ {body} }} }}");
+    assert_eq!(trace(&with_result("return 1")).await["result"], 1);
+    for (body, code) in [
+        ("for (;;) {}", -32000),
+        ("function f() { return 1 + f() } return f()", -32000),
+        (
+            "var s = 'x'; for (var i = 0; i < 20; i++) s += s; var a = []; for (var i = 0; i < 100; i++) a.push(s); return a",
+            -32005,
+        ),
+    ] {
+        let answer = trace(&with_result(body)).await;
+        assert_eq!(answer["error"]["code"], code, "{body}: {answer}");
+    }
+    let long = with_result(&format!("return '{}'", "x".repeat(200_000)));
+    let answer = trace(&long).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("at most 131072 bytes"), "{answer}");
+}

@@ -1,14 +1,19 @@
-//! Nodes of a trie of which all leaves are at hand.
+//! Which nodes of a trie a witness shows.
 //!
 //! A witness has every node on the way to a key, whether or not the key is there. Where keys go and a branch is left
-//! with one child, that child has to be known too: the branch merges with it.
+//! with one child, that child has to be known too: the branch merges with it. And where a new key leaves an extension
+//! on its way, the branch below the extension is shown.
+//!
+//! Of the trie only the nodes on the way to what is looked at are at hand. What is missing of the others is named, and
+//! asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_rlp::Decodable;
 use alloy_trie::{
-    EMPTY_ROOT_HASH, Nibbles, TrieMask,
-    nodes::{BranchNode, ExtensionNode, LeafNode, RlpNode},
+    Nibbles,
+    nodes::{BranchNode, RlpNode, TrieNode},
 };
 
 /// Nibbles of a key.
@@ -16,10 +21,6 @@ const DEPTH: usize = 64;
 
 /// Bytes from which on a node is known by its hash, instead of being part of its parent.
 const HASHED_LEN: usize = 32;
-
-/// Leaves with hashed keys.
-#[derive(Debug, Default)]
-pub(super) struct TrieLeaves(Vec<(B256, Vec<u8>)>);
 
 /// What becomes of the keys of a trie.
 #[derive(Debug, Default)]
@@ -37,6 +38,11 @@ impl Changes {
         self.set.insert(key);
     }
 
+    /// The keys that go.
+    pub(super) fn removed(&self) -> impl Iterator<Item = &B256> {
+        self.removed.iter()
+    }
+
     /// Whether a key that begins as `like` up to `depth` is set.
     fn sets_below(&self, like: &B256, depth: usize) -> bool {
         let mut from = *like;
@@ -45,119 +51,198 @@ impl Changes {
     }
 }
 
-impl TrieLeaves {
-    pub(super) fn push(&mut self, key: B256, value: Vec<u8>) {
-        self.0.push((key, value));
+/// Nodes by their hash.
+#[derive(Debug, Default)]
+pub(super) struct KnownNodes(BTreeMap<B256, Bytes>);
+
+/// What a walk through the known nodes finds.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// RLP of nodes.
+    pub nodes: BTreeSet<Bytes>,
+    /// Keys on whose way nodes have to be known that are not.
+    pub missing: BTreeSet<B256>,
+}
+
+/// A node that is no node: the database is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadNode;
+
+impl KnownNodes {
+    pub(super) fn add(&mut self, nodes: Vec<Bytes>) {
+        self.0.extend(nodes.into_iter().map(|rlp| (keccak256(&rlp), rlp)));
     }
 
-    /// Adds the nodes to `keys` to `found`, and gives the root.
-    pub(super) fn nodes_to(
-        mut self,
+    /// The nodes that are shown of the trie under `root`, to which those on the way to `keys` and to what goes are
+    /// known.
+    pub(super) fn shown(
+        &self,
+        root: &B256,
         keys: impl Iterator<Item = B256>,
         changes: &Changes,
-        found: &mut BTreeSet<Bytes>,
-    ) -> B256 {
-        if self.0.is_empty() {
-            return EMPTY_ROOT_HASH;
-        }
-        self.0.sort_unstable_by_key(|(key, _)| *key);
+    ) -> Result<Shown, BadNode> {
         let mut keys: Vec<B256> = keys.collect();
         keys.sort_unstable();
-        let mut walk = Walk { changes, found };
-        let root = walk.node(&self.0, 0, &keys, false);
-        if root.1.len() < HASHED_LEN && !keys.is_empty() {
-            walk.found.insert(root.1.clone().into());
+        let mut walk = Walk { known: self, changes, shown: Shown::default() };
+        if let Some(rlp) = self.0.get(root) {
+            if !keys.is_empty() {
+                walk.shown.nodes.insert(rlp.clone());
+            }
+            walk.node(&RlpNode::word_rlp(root), B256::ZERO, 0, &keys, false)?;
         }
-        keccak256(root.1)
+        Ok(walk.shown)
+    }
+
+    /// The node that its parent names so; `None` when it is not known.
+    fn get(&self, name: &RlpNode) -> Result<Option<(TrieNode, Option<&Bytes>)>, BadNode> {
+        let known = match name.as_hash() {
+            Some(hash) => match self.0.get(&hash) {
+                Some(rlp) => Some(rlp),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let mut rlp = known.map_or(name.as_slice(), |rlp| rlp);
+        let node = TrieNode::decode(&mut rlp).map_err(|_| BadNode)?;
+        Ok(Some((node, known)))
     }
 }
 
-/// A node as its parent names it, and its bytes.
-type Built = (RlpNode, Vec<u8>);
-
 struct Walk<'a> {
+    known: &'a KnownNodes,
     changes: &'a Changes,
-    found: &'a mut BTreeSet<Bytes>,
+    shown: Shown,
 }
 
 impl Walk<'_> {
-    /// The node over `leaves`, which have the same first `depth` nibbles, as have `keys`.
-    fn node(&mut self, leaves: &[(B256, Vec<u8>)], depth: usize, keys: &[B256], alone: bool) -> Built {
-        let first = &leaves[0].0;
+    /// The node `depth` nibbles down the way to `prefix`, as have `keys`; nibbles of `prefix` behind that are zero.
+    fn node(
+        &mut self,
+        name: &RlpNode,
+        prefix: B256,
+        depth: usize,
+        keys: &[B256],
+        alone: bool,
+    ) -> Result<(), BadNode> {
         let wanted = alone || !keys.is_empty();
-        if let [(key, value)] = leaves {
-            let mut bytes = Vec::new();
-            let node = LeafNode::new(nibbles(key, depth..DEPTH), value.clone());
-            let name = node.as_ref().rlp(&mut bytes);
-            return self.built(name, bytes, wanted);
+        if !wanted && name.as_hash().is_some() {
+            return Ok(());
         }
-        let shared = common_len(first, &leaves[leaves.len() - 1].0);
-        if shared > depth {
-            let below: Vec<B256> =
-                keys.iter().copied().filter(|key| common_len(key, first) >= shared).collect();
-            // A new key that leaves the extension splits it: what is below it is looked at then.
-            let splits = |key: &B256| common_len(key, first) < shared && self.changes.set.contains(key);
-            let is_split = keys.iter().any(splits);
-            let (child, _) = self.branch(leaves, shared, &below, is_split);
-            let mut bytes = Vec::new();
-            let node = ExtensionNode::new(nibbles(first, depth..shared), child);
-            let name = node.as_ref().rlp(&mut bytes);
-            return self.built(name, bytes, wanted);
+        let Some((node, rlp)) = self.known.get(name)? else {
+            self.shown.missing.insert(prefix);
+            return Ok(());
+        };
+        if let Some(rlp) = rlp.filter(|rlp| wanted && rlp.len() >= HASHED_LEN) {
+            self.shown.nodes.insert(rlp.clone());
         }
-        self.branch(leaves, depth, keys, alone)
+        match node {
+            TrieNode::EmptyRoot | TrieNode::Leaf(_) => Ok(()),
+            TrieNode::Extension(extension) => {
+                let (below, end) = extend(prefix, depth, &extension.key)?;
+                let (through, aside): (Vec<B256>, Vec<B256>) =
+                    keys.iter().partition(|key| common_len(key, &below) >= end);
+                // A new key that leaves the extension splits it: what is below it is looked at then.
+                let is_split = aside.iter().any(|key| self.changes.set.contains(key));
+                self.node(&extension.child, below, end, &through, is_split)
+            }
+            TrieNode::Branch(branch) => self.branch(&branch, prefix, depth, keys),
+        }
     }
 
-    fn branch(&mut self, leaves: &[(B256, Vec<u8>)], depth: usize, keys: &[B256], alone: bool) -> Built {
-        let nibble_of = |key: &B256| nibble(key, depth);
-        let children: Vec<&[(B256, Vec<u8>)]> =
-            leaves.chunk_by(|(left, _), (right, _)| nibble_of(left) == nibble_of(right)).collect();
-        let left_alone = self.left_alone(&children, depth);
-        let mut mask = TrieMask::default();
-        let mut names = Vec::with_capacity(children.len());
-        for child in children {
-            let own = nibble_of(&child[0].0);
-            mask.set_bit(own);
-            let from = keys.partition_point(|key| nibble_of(key) < own);
-            let to = keys.partition_point(|key| nibble_of(key) <= own);
-            let (name, _) = self.node(child, depth + 1, &keys[from..to], left_alone == Some(own));
-            names.push(name);
+    fn branch(
+        &mut self,
+        branch: &BranchNode,
+        prefix: B256,
+        depth: usize,
+        keys: &[B256],
+    ) -> Result<(), BadNode> {
+        if depth >= DEPTH {
+            return Err(BadNode);
         }
-        let mut bytes = Vec::new();
-        let node = BranchNode::new(names, mask);
-        let name = node.as_ref().rlp(&mut bytes);
-        self.built(name, bytes, alone || !keys.is_empty())
+        let left_alone = self.left_alone(branch, prefix, depth)?;
+        for (own, name) in children(branch) {
+            let from = keys.partition_point(|key| nibble(key, depth) < own);
+            let to = keys.partition_point(|key| nibble(key, depth) <= own);
+            let below = with_nibble(prefix, depth, own);
+            self.node(name, below, depth + 1, &keys[from..to], left_alone == Some(own))?;
+        }
+        Ok(())
     }
 
     /// The child that stays when all the others go, if any go.
-    fn left_alone(&self, children: &[&[(B256, Vec<u8>)]], depth: usize) -> Option<u8> {
+    fn left_alone(&self, branch: &BranchNode, prefix: B256, depth: usize) -> Result<Option<u8>, BadNode> {
         if self.changes.removed.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let stays = |child: &&&[(B256, Vec<u8>)]| {
-            child.iter().any(|(key, _)| !self.changes.removed.contains(key))
-                || self.changes.sets_below(&child[0].0, depth + 1)
-        };
-        let mut staying = children.iter().filter(stays);
-        let only = staying.next()?;
-        let goes_some = children.len() > 1;
-        (staying.next().is_none() && goes_some).then(|| nibble(&only[0].0, depth))
+        let (mut count, mut staying) = (0, Vec::new());
+        for (own, name) in children(branch) {
+            count += 1;
+            if self.stays(name, with_nibble(prefix, depth, own), depth + 1)? {
+                staying.push(own);
+            }
+        }
+        Ok(match staying[..] {
+            [only] if count > 1 => Some(only),
+            _ => None,
+        })
     }
 
-    fn built(&mut self, name: RlpNode, bytes: Vec<u8>, wanted: bool) -> Built {
-        if wanted && bytes.len() >= HASHED_LEN {
-            self.found.insert(bytes.clone().into());
+    /// Whether anything is left below a node. What goes lies below known nodes only.
+    fn stays(&self, name: &RlpNode, prefix: B256, depth: usize) -> Result<bool, BadNode> {
+        if self.changes.sets_below(&prefix, depth) {
+            return Ok(true);
         }
-        (name, bytes)
+        let Some((node, _)) = self.known.get(name)? else { return Ok(true) };
+        match node {
+            TrieNode::EmptyRoot => Ok(false),
+            TrieNode::Leaf(leaf) => {
+                let (key, end) = extend(prefix, depth, &leaf.key)?;
+                if end != DEPTH {
+                    return Err(BadNode);
+                }
+                Ok(!self.changes.removed.contains(&key))
+            }
+            TrieNode::Extension(extension) => {
+                let (below, end) = extend(prefix, depth, &extension.key)?;
+                self.stays(&extension.child, below, end)
+            }
+            TrieNode::Branch(_) if depth >= DEPTH => Err(BadNode),
+            TrieNode::Branch(branch) => {
+                for (own, name) in children(&branch) {
+                    if self.stays(name, with_nibble(prefix, depth, own), depth + 1)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
     }
+}
+
+/// Nibbles and names of a branch's children.
+fn children(branch: &BranchNode) -> impl Iterator<Item = (u8, &RlpNode)> {
+    (0..16).filter(|nibble| branch.state_mask.is_bit_set(*nibble)).zip(&branch.stack)
+}
+
+/// `prefix` with more nibbles behind the first `depth`, and how many there are then. There is more to come below an
+/// extension, and nothing below a leaf.
+fn extend(prefix: B256, depth: usize, more: &Nibbles) -> Result<(B256, usize), BadNode> {
+    let end = depth + more.len();
+    if end > DEPTH {
+        return Err(BadNode);
+    }
+    let key = (depth..end).zip(more.to_vec()).fold(prefix, |key, (at, nibble)| with_nibble(key, at, nibble));
+    Ok((key, end))
+}
+
+fn with_nibble(mut key: B256, position: usize, nibble: u8) -> B256 {
+    key[position / 2] |= if position.is_multiple_of(2) { nibble << 4 } else { nibble };
+    key
 }
 
 fn nibble(key: &B256, position: usize) -> u8 {
     let byte = key[position / 2];
     if position.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f }
-}
-
-fn nibbles(key: &B256, range: std::ops::Range<usize>) -> Nibbles {
-    Nibbles::unpack(key).slice(range)
 }
 
 /// How many nibbles two keys begin with alike.
@@ -176,50 +261,65 @@ fn clear_from(key: &mut B256, position: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use alloy_primitives::U256;
-    use alloy_trie::root::storage_root;
+    use alloy_trie::{HashBuilder, proof::ProofRetainer};
 
-    fn trie(keys: &[u8]) -> TrieLeaves {
-        let mut leaves = TrieLeaves::default();
-        for key in keys {
-            leaves.push(keccak256([*key]), alloy_rlp::encode(U256::from(*key)));
+    use super::*;
+
+    /// The trie of these keys' hashes, and the nodes on the way to some.
+    fn trie(keys: &[u8], known: &[u8]) -> (B256, KnownNodes) {
+        let mut leaves: Vec<_> = keys.iter().map(|key| (keccak256([*key]), U256::from(*key))).collect();
+        leaves.sort_unstable();
+        let retained = known.iter().map(|key| Nibbles::unpack(keccak256([*key]))).collect();
+        let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(retained));
+        for (key, value) in &leaves {
+            builder.add_leaf(Nibbles::unpack(key), &alloy_rlp::encode(value));
         }
-        leaves
+        let root = builder.root();
+        let nodes = builder.take_proof_nodes().into_nodes_sorted().into_iter().map(|(_, rlp)| rlp);
+        let mut known = KnownNodes::default();
+        known.add(nodes.collect());
+        (root, known)
     }
 
-    #[test]
-    fn the_root_is_that_of_the_trie() {
-        for count in [1, 2, 5, 40, 200] {
-            let keys: Vec<u8> = (1..=count).collect();
-            let mut slots: Vec<_> = keys.iter().map(|key| (keccak256([*key]), U256::from(*key))).collect();
-            slots.sort_unstable();
-            let root = trie(&keys).nodes_to([].into_iter(), &Changes::default(), &mut BTreeSet::new());
-            assert_eq!(root, storage_root(slots), "{count} leaves");
-        }
+    fn shown(keys: &[u8], known: &[u8], wanted: &[u8], changes: &Changes) -> Shown {
+        let (root, nodes) = trie(keys, known);
+        nodes.shown(&root, wanted.iter().map(|key| keccak256([*key])), changes).unwrap()
     }
 
     #[test]
     fn nodes_lead_to_what_is_there_and_to_what_is_not() {
         let keys: Vec<u8> = (1..=100).collect();
-        let mut all = BTreeSet::new();
-        trie(&keys).nodes_to(keys.iter().map(|key| keccak256([*key])), &Changes::default(), &mut all);
+        let all = shown(&keys, &keys, &keys, &Changes::default());
+        assert!(all.missing.is_empty() && all.nodes.len() > 100, "{} nodes", all.nodes.len());
         for key in [7, 200] {
-            let mut found = BTreeSet::new();
-            let root = trie(&keys).nodes_to([keccak256([key])].into_iter(), &Changes::default(), &mut found);
-            assert!(found.iter().any(|node| keccak256(node) == root));
-            assert!(found.is_subset(&all) && found.len() < 5, "{} nodes", found.len());
+            let found = shown(&keys, &[key], &[key], &Changes::default());
+            assert!(found.nodes.is_subset(&all.nodes) && found.nodes.len() < 5, "{}", found.nodes.len());
+            assert!(found.missing.is_empty() && !found.nodes.is_empty());
         }
     }
 
     #[test]
-    fn a_child_that_is_left_alone_is_shown() {
+    fn a_child_that_is_left_alone_is_asked_for_and_shown() {
         // Two leaves below one branch: when one goes, the other has to be known.
         let mut changes = Changes::default();
         changes.remove(keccak256([1]));
-        let (mut with, mut without) = (BTreeSet::new(), BTreeSet::new());
-        trie(&[1, 2]).nodes_to([keccak256([1])].into_iter(), &changes, &mut with);
-        trie(&[1, 2]).nodes_to([keccak256([1])].into_iter(), &Changes::default(), &mut without);
-        assert_eq!((with.len(), without.len()), (3, 2));
+        let without = shown(&[1, 2], &[1], &[1], &Changes::default());
+        assert_eq!((without.nodes.len(), without.missing.len()), (2, 0));
+        let first = shown(&[1, 2], &[1], &[1], &changes);
+        assert_eq!((first.nodes.len(), first.missing.len()), (2, 1));
+        let missing = first.missing.first().unwrap();
+        assert!(common_len(missing, &keccak256([2])) > common_len(&keccak256([1]), &keccak256([2])));
+        let second = shown(&[1, 2], &[1, 2], &[1], &changes);
+        assert_eq!((second.nodes.len(), second.missing.len()), (3, 0));
+    }
+
+    #[test]
+    fn a_child_that_gets_company_is_not_shown() {
+        let mut changes = Changes::default();
+        changes.remove(keccak256([1]));
+        changes.set(keccak256([1]));
+        let found = shown(&[1, 2], &[1], &[1], &changes);
+        assert_eq!((found.nodes.len(), found.missing.len()), (2, 0));
     }
 }
