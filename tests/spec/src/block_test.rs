@@ -18,8 +18,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use tempfile::TempDir;
 
 use crate::{
-    CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
-    block_case::{BlockCase, CaseAccount, SealEngine},
+    CaseRunner, Difference, Notes, Outcome, Part, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
+    block_case::{Arrival, BlockCase, CaseAccount, SealEngine},
     is_expected,
     report::UNKNOWN_NETWORK,
     run_cases,
@@ -88,8 +88,8 @@ impl BlockTestRunner {
             Ok(spec) => Arc::new(spec),
             Err(error) => return Ok(differs("genesis", "a chain specification", error)),
         };
-        if let Some(expected) = case.genesis_hash().filter(|hash| *hash != spec.genesis_hash()) {
-            return Ok(differs("genesis hash", expected, spec.genesis_hash()));
+        if let Some(difference) = case.genesis_difference(&spec) {
+            return Ok(Outcome::Failed(difference));
         }
         let txn = self.database.begin_rw()?;
         txn.clear_all()?;
@@ -142,20 +142,15 @@ impl BlockTestRunner {
 }
 
 impl CaseRunner for BlockTestRunner {
-    fn run(
-        &mut self,
-        name: &str,
-        json: &str,
-        report: &mut dyn FnMut(&str, Outcome),
-    ) -> Result<(), SpecError> {
+    fn run(&mut self, name: &str, json: &str, notes: &mut Notes<'_>) -> Result<(), SpecError> {
         if !kind_of::<Kind>(name, json)?.is_block_test() {
-            report("other", Outcome::Skipped("not a block test"));
+            notes(Part::whole("other"), Outcome::Skipped("not a block test"));
             return Ok(());
         }
         let malformed = |error| SpecError::malformed(name, &error);
         let case: BlockCase<'_> = serde_json::from_str(json).map_err(malformed)?;
         let outcome = self.run_case(&case)?;
-        report(&case.network, outcome);
+        notes(Part::whole(&case.network), outcome);
         Ok(())
     }
 
@@ -218,9 +213,11 @@ impl CaseRun<'_> {
     fn blocks(&mut self, case: &BlockCase<'_>, settings: BlockTestSettings) -> Checked {
         // Valid blocks that follow the head, to be taken in one batch.
         let mut batch: Vec<BlockParts> = Vec::new();
-        for (index, arrival) in case.arrivals().enumerate() {
-            let what = format!("block {index} of the list");
-            match (arrival.exception, arrival.block) {
+        for Arrival { what, exception, block, contradiction } in case.arrivals() {
+            if let Some(contradiction) = contradiction {
+                return Err(Box::new(contradiction));
+            }
+            match (exception, block) {
                 (None, Err(refusal)) => return Err(difference(what, "a valid block", refusal)),
                 (Some(exception), Err(refusal)) => self.refused(exception, &refusal),
                 (None, Ok(parts)) => {

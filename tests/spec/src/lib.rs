@@ -15,10 +15,13 @@ mod engine_case;
 mod error;
 mod exceptions;
 mod input;
+mod json_form;
 mod network;
 mod report;
 mod runner;
+mod state_case;
 mod state_test;
+mod template;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
 pub use error::SpecError;
@@ -28,5 +31,5 @@ pub use network::network_config;
 pub use report::{
     BrokenFile, CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report,
 };
-pub use runner::{CaseRunner, RunOptions, run_cases};
-pub use state_test::{StateTestRunner, run_state_tests};
+pub use runner::{CaseRunner, Notes, Part, RunOptions, run_cases};
+pub use state_test::{StateTestRunner, StateTestSettings, run_state_tests};
