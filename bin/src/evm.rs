@@ -3,7 +3,6 @@
 
 mod alloc;
 mod blocktest;
-mod eip3155;
 mod number;
 mod opcode_count;
 mod run;

@@ -17,15 +17,12 @@ use portico_evm::{
     BlockExecution, BlockInput, BlockRules, CallOutcome, CodeRun, MemoryState, Overlay, SignatureRules,
     Transaction, recover_sender, run_code,
 };
+use portico_tracers::{Eip3155Tracer, TraceFields, failure_text};
 use revm::{
     Inspector, context::result::HaltReason, inspector::NoOpInspector, interpreter::InstructionResult,
 };
 
-use super::{
-    alloc::dump_json,
-    eip3155::{Eip3155Tracer, TraceFields, error_text},
-    number::Number,
-};
+use super::{alloc::dump_json, number::Number};
 
 /// A measurement repeats for at least this long.
 const BENCH_DURATION: Duration = Duration::from_secs(1);
@@ -133,9 +130,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
 fn print_outcome(outcome: &CallOutcome, traced: bool) -> ExitCode {
     let (output, error) = match outcome {
         CallOutcome::Success { output, .. } => (output.clone(), None),
-        CallOutcome::Revert { output, .. } => {
-            (output.clone(), Some(error_text(InstructionResult::Revert, None)))
-        }
+        CallOutcome::Revert { output, .. } => (output.clone(), Some(failure_text(InstructionResult::Revert))),
         CallOutcome::Halt { reason, .. } => (Bytes::new(), Some(halt_text(reason.clone()))),
     };
     if !traced {
@@ -151,7 +146,7 @@ fn print_outcome(outcome: &CallOutcome, traced: bool) -> ExitCode {
 }
 
 fn halt_text(reason: HaltReason) -> String {
-    error_text(InstructionResult::from(reason), None)
+    failure_text(InstructionResult::from(reason))
 }
 
 fn gas_used(outcome: &CallOutcome) -> u64 {

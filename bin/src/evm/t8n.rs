@@ -25,7 +25,7 @@ use clap::Args;
 pub use error::T8nError;
 pub use transition::{TransitionInput, TransitionOptions, TransitionOutput, transition};
 
-use super::eip3155::TraceFields;
+use portico_tracers::TraceFields;
 
 /// Forks that `--state.fork` takes. The spec-test filler looks for its fork's name in the help text.
 const FORKS_HELP: &str = "Forks: Frontier, Homestead, EIP150 (TangerineWhistle), EIP158 (SpuriousDragon), Byzantium, \
