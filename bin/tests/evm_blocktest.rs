@@ -1,11 +1,13 @@
 //! `portico evm blocktest` and `statetest` from outside: exit codes, the JSON report, the hint for running one case again.
 
 use std::{
+    ops::ControlFlow,
     path::Path,
     process::{Command, Output},
 };
 
 use portico_chainspec::ChainSpec;
+use portico_spec::for_each_file;
 use serde_json::{Value, json};
 
 /// A case that holds just the genesis block, and one that expects another head.
@@ -74,4 +76,54 @@ fn the_hint_runs_the_failed_case_alone() {
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     let report: Value = serde_json::from_slice(&again.stdout).expect("JSON");
     assert_eq!((&report["forks"]["Frontier"]["run"], &report["filtered"]), (&json!(1), &json!(2)));
+}
+
+/// The first case of an archive that is `wanted`, as a file.
+fn published(folder: &Path, archive: &str, wanted: impl Fn(&Value) -> bool) -> Option<(String, Value)> {
+    let archive = portico_test_support::fixture(archive)?;
+    let mut found = None;
+    for_each_file(&[archive], |file| {
+        let cases: serde_json::Map<String, Value> =
+            serde_json::from_str(&file.expect("a file").text).expect("cases");
+        found = cases.into_iter().find(|(_, case)| wanted(case));
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .expect("an archive");
+    let (name, case) = found.expect("such a case");
+    let path = folder.join("case.json");
+    std::fs::write(&path, json!({ name: case.clone() }).to_string()).expect("a file");
+    Some((path.display().to_string(), case))
+}
+
+fn trace_lines(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stderr).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[test]
+fn tests_are_traced_as_they_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let has_code = |case: &Value| case["transaction"]["to"] != "" && case["post"].get("Osaka").is_some();
+    let Some((path, case)) = published(folder.path(), "eest/state.tar.zst", has_code) else { return };
+    let output = portico(&["evm", "statetest", "--trace", "--fork", "Osaka", "--index", "0", &path]);
+    assert!(output.status.success(), "{output:?}");
+    let lines = trace_lines(&output);
+    let [steps @ .., summary, root] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(root["stateRoot"], case["post"]["Osaka"][0]["hash"]);
+    assert!(summary["gasUsed"].is_string(), "{summary}");
+    assert!(steps.iter().all(|step| step["opName"].is_string() && step["stack"].is_array()), "{steps:?}");
+    assert!(!steps.is_empty());
+
+    let of_one_block = |case: &Value| {
+        let blocks = case["blocks"].as_array().into_iter().flatten();
+        blocks.clone().count() == 1
+            && blocks.flat_map(|block| block["transactions"].as_array()).flatten().any(|tx| tx["to"] != "")
+    };
+    let archive = "eest/blockchain-static-sample.tar.zst";
+    let Some((path, _)) = published(folder.path(), archive, of_one_block) else { return };
+    let output = portico(&["evm", "--verbosity", "0", "blocktest", "--trace", "--trace.nostack", &path]);
+    assert!(output.status.success(), "{output:?}");
+    let lines = trace_lines(&output);
+    assert!(lines.iter().any(|line| line["opName"].is_string()), "{lines:?}");
+    assert!(lines.iter().all(|line| line.get("stack").is_none()), "{lines:?}");
 }

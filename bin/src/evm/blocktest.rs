@@ -7,7 +7,10 @@ use eyre::{Result, bail};
 use portico_spec::{
     BlockTestSettings, Report, RunOptions, StateTestSettings, run_block_tests, run_state_tests,
 };
+use portico_tracers::TraceFields;
 use regex::Regex;
+
+use super::trace_args::FieldArgs;
 
 /// Flags that block and state tests share.
 #[derive(Debug, Args)]
@@ -37,6 +40,11 @@ pub struct TestArgs {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Write traces (EIP-3155) to standard error; one case runs at a time
+    #[arg(long)]
+    trace: bool,
+    #[command(flatten)]
+    fields: FieldArgs,
 }
 
 /// Flags of `portico evm blocktest`.
@@ -66,12 +74,13 @@ pub struct StatetestArgs {
 }
 
 pub(super) fn run_states(args: &StatetestArgs) -> Result<()> {
-    let settings = StateTestSettings { fork: args.fork.clone(), index: args.index };
+    let settings = StateTestSettings { fork: args.fork.clone(), index: args.index, trace: args.test.trace() };
     args.test.finish(run_state_tests(&args.test.paths, &args.test.options(), &settings)?)
 }
 
 pub(super) fn run(args: &BlocktestArgs) -> Result<()> {
-    let settings = BlockTestSettings { unwind: args.unwind, one_by_one: args.one_by_one };
+    let settings =
+        BlockTestSettings { unwind: args.unwind, one_by_one: args.one_by_one, trace: args.test.trace() };
     args.test.finish(run_block_tests(&args.test.paths, &args.test.options(), settings)?)
 }
 
@@ -82,9 +91,13 @@ impl TestArgs {
             pattern: self.pattern.clone(),
             case: self.case.clone(),
             strict_exceptions: self.strict_exceptions,
-            jobs: self.jobs,
+            jobs: if self.trace { 1 } else { self.jobs },
             every: self.every,
         }
+    }
+
+    fn trace(&self) -> Option<TraceFields> {
+        self.trace.then(|| self.fields.fields())
     }
 
     /// Prints the report; an error when it is no success.

@@ -11,10 +11,10 @@
 
 mod environment;
 mod error;
-mod files;
+pub(super) mod files;
 mod rejection;
 mod result;
-mod transactions;
+pub(super) mod transactions;
 mod transition;
 mod watch;
 
@@ -93,7 +93,12 @@ pub(crate) struct T8nArgs {
 
 /// Runs the tool; an error is printed and becomes the exit code.
 pub(super) fn run(args: &T8nArgs) -> ExitCode {
-    match try_run(args) {
+    exit(try_run(args))
+}
+
+/// Prints an error; gives the exit code.
+pub(super) fn exit(result: Result<(), T8nError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

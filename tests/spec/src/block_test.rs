@@ -8,12 +8,14 @@ use std::{
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{B256, keccak256};
 use portico_chain::{BlockParts, read_block, read_header};
+use portico_chainspec::ChainSpec;
 use portico_consensus::ethash::{LightCaches, VerifyPow};
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest, tables::StageCheckpoints};
 use portico_stages::{
     BlockTree, Inserted, PipelineConfig, StageContext, StageError, StageSettings, StopSignal, initialize,
 };
 use portico_state::PlainReader;
+use portico_tracers::TraceFields;
 use serde::{Deserialize, de::IgnoredAny};
 use tempfile::TempDir;
 
@@ -24,6 +26,7 @@ use crate::{
     report::UNKNOWN_NETWORK,
     run_cases,
     runner::kind_of,
+    trace::trace_block,
 };
 
 /// How block tests are run.
@@ -33,6 +36,8 @@ pub struct BlockTestSettings {
     pub unwind: bool,
     /// Take blocks one by one, even when many valid ones follow each other.
     pub one_by_one: bool,
+    /// Write a trace of every block that follows the head to standard error, one block after another.
+    pub trace: Option<TraceFields>,
 }
 
 /// Runs all block tests in `paths`.
@@ -124,7 +129,14 @@ impl BlockTestRunner {
             scratch: self.scratch.path().to_owned(),
             light_caches: self.light_caches.clone(),
         };
-        let mut run = CaseRun { tree: BlockTree::new(config), mismatches: Vec::new(), refused_blocks: 0 };
+        let mut run = CaseRun {
+            tree: BlockTree::new(config),
+            database: &self.database,
+            spec: &spec,
+            trace: self.settings.trace,
+            mismatches: Vec::new(),
+            refused_blocks: 0,
+        };
         let outcome = run.blocks(case, self.settings).and_then(|()| {
             check_head(&self.database, case, run.tree.head())?;
             check_accounts(&self.database, case)?;
@@ -205,6 +217,9 @@ fn alone(blocks: &[BlockParts]) -> Option<MutexGuard<'static, ()>> {
 /// One case at work.
 struct CaseRun<'a> {
     tree: BlockTree<'a>,
+    database: &'a Database,
+    spec: &'a ChainSpec,
+    trace: Option<TraceFields>,
     mismatches: Vec<ReasonMismatch>,
     refused_blocks: u64,
 }
@@ -225,7 +240,7 @@ impl CaseRun<'_> {
                         Some(last) => parts.header.parent_hash == last.hash,
                         None => parts.header.parent_hash == self.head_hash()?,
                     };
-                    if follows && !settings.one_by_one {
+                    if follows && !settings.one_by_one && settings.trace.is_none() {
                         batch.push(parts);
                     } else {
                         self.extend(&mut batch)?;
@@ -258,7 +273,14 @@ impl CaseRun<'_> {
         Ok(())
     }
 
+    fn trace(&self, block: &BlockParts) -> Checked {
+        let Some(fields) = self.trace else { return Ok(()) };
+        let traced = trace_block(self.database, self.spec, block, fields);
+        traced.map_err(|error| difference("trace", "written", error))
+    }
+
     fn valid(&mut self, what: String, block: BlockParts) -> Checked {
+        self.trace(&block)?;
         let _alone = alone(std::slice::from_ref(&block));
         match self.tree.insert(block) {
             Ok(_) => Ok(()),
@@ -267,6 +289,7 @@ impl CaseRun<'_> {
     }
 
     fn invalid(&mut self, what: String, exception: String, block: BlockParts) -> Checked {
+        self.trace(&block)?;
         let _alone = alone(std::slice::from_ref(&block));
         match self.tree.insert(block) {
             Err(error @ (StageError::InvalidBlock { .. } | StageError::UnknownParent { .. })) => {

@@ -22,6 +22,7 @@ mod runner;
 mod state_case;
 mod state_test;
 mod template;
+mod trace;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
 pub use error::SpecError;

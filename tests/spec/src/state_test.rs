@@ -7,9 +7,10 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use portico_chainspec::{ChainSpec, Fork};
 use portico_evm::{
-    BlockDatabase, BlockRules, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction, TxEnv,
-    execute_single, recover_sender, transaction_environment,
+    BlockDatabase, BlockRules, CallError, CallOutcome, MemoryState, Overlay, ReadError, SignatureRules,
+    Transaction, TxEnv, execute_single, inspect_single, recover_sender, transaction_environment,
 };
+use portico_tracers::TraceFields;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -22,6 +23,7 @@ use crate::{
     runner::kind_of,
     state_case::{Post, StateCase},
     template::TemplateFault,
+    trace::stderr_tracer,
 };
 
 /// Runs all state tests in `paths`.
@@ -44,6 +46,8 @@ pub struct StateTestSettings {
     pub fork: Option<String>,
     /// Only the one at this position, for each fork.
     pub index: Option<usize>,
+    /// Write a trace of every transaction to standard error, with the state root behind it.
+    pub trace: Option<TraceFields>,
 }
 
 /// Runs state tests.
@@ -133,7 +137,8 @@ impl StateTestRunner {
             overlay.set_block_hash(number, keccak256(number.to_string()));
         }
         let executed = match case.transaction(post, rules) {
-            Ok(transaction) => execute_single(&mut overlay, rules, header, transaction)
+            Ok(transaction) => self
+                .execute(&mut overlay, rules, header, transaction)
                 .map_err(|error| Refusal::Transaction(error.to_string())),
             Err(NoTransaction::Refused(refusal)) => Err(refusal),
             Err(NoTransaction::Fixture(difference)) => return Outcome::Failed(*difference),
@@ -163,6 +168,9 @@ impl StateTestRunner {
         self.refused += u64::from(executed.is_err());
         let logs_hash = keccak256(alloy_rlp::encode(logs.to_vec()));
         let root = state.root();
+        if self.settings.trace.is_some() {
+            eprintln!("{{\"stateRoot\": \"{root}\"}}");
+        }
         if root != post.hash {
             let got = format!("{root} ({}{})", describe(&executed), post.first_account(&state));
             return failed("state root", post.hash, got);
@@ -171,6 +179,24 @@ impl StateTestRunner {
             return failed("logs hash", post.logs, logs_hash);
         }
         Outcome::Passed(mismatches)
+    }
+}
+
+impl StateTestRunner {
+    fn execute(
+        &self,
+        overlay: &mut Overlay<MemoryState>,
+        rules: BlockRules<'_>,
+        header: &Header,
+        transaction: TxEnv,
+    ) -> Result<CallOutcome, CallError> {
+        let Some(fields) = self.settings.trace else {
+            return execute_single(overlay, rules, header, transaction);
+        };
+        let mut tracer = stderr_tracer(fields);
+        let outcome = inspect_single(overlay, rules, header, transaction, &mut tracer);
+        tracer.flush().map_err(|error| CallError::Read(ReadError::new(error)))?;
+        outcome
     }
 }
 
