@@ -37,8 +37,7 @@ enum Command {
     #[command(subcommand)]
     Db(db::DbCommand),
     /// Run the public consensus tests, and code, transactions and blocks without a chain
-    #[command(subcommand)]
-    Evm(evm::EvmCommand),
+    Evm(evm::EvmArgs),
     /// Make heavy chains and measure their import
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -65,7 +64,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if help { 0 } else { 2 });
         }
     };
-    if let Err(error) = logging::init(&cli.log) {
+    let level = match &cli.command {
+        Command::Evm(args) => args.log_level(),
+        _ => None,
+    };
+    if let Err(error) = logging::init(&cli.log, level) {
         return fail(&error);
     }
     let result = match cli.command {
@@ -76,7 +79,7 @@ pub fn main() -> ExitCode {
         Command::Stage(command) => stage::run(command),
         Command::Db(command) => db::run(command),
         Command::Bench(command) => bench::run(command),
-        Command::Evm(command) => match evm::run(command) {
+        Command::Evm(args) => match evm::run(args) {
             Ok(exit_code) => return exit_code,
             Err(error) => Err(error),
         },

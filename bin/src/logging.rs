@@ -34,8 +34,10 @@ enum LogFormat {
     Json,
 }
 
-pub(crate) fn init(args: &LogArgs) -> eyre::Result<()> {
+/// Sets log lines up, at `level` if a command has a flag of its own for that.
+pub(crate) fn init(args: &LogArgs, level: Option<&str>) -> eyre::Result<()> {
     let level = match (args.quiet, args.verbose) {
+        (false, 0) if level.is_some() => level.unwrap_or_default(),
         (true, _) => "warn,libmdbx=off",
         (false, 0) => "info,libmdbx=off",
         (false, 1) => "debug",

@@ -66,12 +66,67 @@ fn a_trace_has_a_line_per_instruction_and_a_summary() {
     let lines = [
         r#"{"pc":0,"op":96,"gas":"0x64","gasCost":"0x3","memory":"0x","memSize":0,"stack":[],"depth":1,"refund":0,"opName":"PUSH1"}"#,
         r#"{"pc":2,"op":96,"gas":"0x61","gasCost":"0x3","memory":"0x","memSize":0,"stack":["0x1"],"depth":1,"refund":0,"opName":"PUSH1"}"#,
-        r#"{"pc":4,"op":85,"gas":"0x5e","gasCost":"0x5e","memory":"0x","memSize":0,"stack":["0x1","0x2"],"depth":1,"refund":0,"opName":"SSTORE","error":"out of gas"}"#,
-        r#"{"output":"","gasUsed":"0x64","error":"out of gas"}"#,
+        r#"{"pc":4,"op":85,"gas":"0x5e","gasCost":"0x0","memory":"0x","memSize":0,"stack":["0x1","0x2"],"depth":1,"refund":0,"opName":"SSTORE","error":"out of gas: not enough gas for reentrancy sentry"}"#,
+        r#"{"output":"","gasUsed":"0x64","error":"out of gas: not enough gas for reentrancy sentry"}"#,
         "error: out of gas",
     ];
     assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), lines);
     assert_eq!(stdout(&output), "");
+}
+
+/// The last instruction of a trace, which failed: its name, cost and error.
+fn failed_instruction(gas: u64, fork: &str, code: &str) -> (String, u64, String) {
+    let output = evm(&["--json", "--gas", &gas.to_string(), "--state.fork", fork, code]);
+    let lines: Vec<serde_json::Value> =
+        stderr(&output).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let (summary, steps) = lines.split_last().unwrap();
+    let step = steps.last().unwrap();
+    assert_eq!(summary["error"], step["error"], "{code}");
+    let text = |key: &str| step[key].as_str().unwrap_or_default().to_owned();
+    (text("opName"), hexadecimal(&step["gasCost"]), text("error"))
+}
+
+#[test]
+fn an_instruction_that_cannot_be_paid_shows_its_price() {
+    // Seven words: a call of account 0xaa with a value of 1 and 65,535 gas.
+    let call = "6000600060006000600160aa61fffff1";
+    for (gas, fork, code, cost) in [
+        // The constant part alone, when that is too much already.
+        (10, "Osaka", "6000600020", 30),
+        (10, "Osaka", "600060006000f0", 32_000),
+        // Both parts: a word and its hash; memory of 0x1000 bytes; eight bytes of exponent.
+        (40, "Osaka", "6020600020", 30 + 6 + 3),
+        (20, "Osaka", "61100051", 3 + 3 * 129 + 129 * 129 / 512),
+        (40, "Osaka", "67ffffffffffffffff60020a", 10 + 50 * 8),
+        (500, "Osaka", "60206000a0", 375 + 8 * 32 + 3),
+        // Cold and warm, and before there was such a thing.
+        (103, "Osaka", "600054", 2100),
+        (2210, "Osaka", "60aa3160aa31", 2600),
+        (2705, "Osaka", "60aa3160aa31", 100),
+        (103, "Istanbul", "600054", 800),
+        (5010, "Osaka", "60aaff", 5000 + 2600),
+        // A cold account that cannot be paid for; then with the value, the new account and all the gas asked for.
+        (2021, "Osaka", call, 100),
+        (2721, "Osaka", call, 100 + 2500 + 9000 + 25_000 + 65_535),
+        (2721, "Byzantium", call, 700 + 9000 + 25_000 + 65_535),
+        (2721, "Frontier", call, 40 + 9000 + 25_000 + 65_535),
+    ] {
+        let (name, shown, error) = failed_instruction(gas, fork, code);
+        assert_eq!((shown, error.as_str()), (cost, "out of gas"), "{name} in {code} with {gas}");
+    }
+}
+
+#[test]
+fn an_instruction_that_fails_otherwise_shows_what_it_takes_at_least() {
+    let osaka = |code: &str| failed_instruction(1000, "Osaka", code);
+    let of = |name: &str, cost: u64, error: &str| (name.to_owned(), cost, error.to_owned());
+    assert_eq!(osaka("600101"), of("ADD", 3, "stack underflow (1 <=> 2)"));
+    assert_eq!(osaka("54"), of("SLOAD", 0, "stack underflow (0 <=> 1)"));
+    assert_eq!(osaka("600456"), of("JUMP", 8, "invalid jump destination"));
+    assert_eq!(osaka("fe"), of("INVALID", 0, "invalid opcode: INVALID"));
+    assert_eq!(osaka("60006000fd"), of("REVERT", 0, "execution reverted"));
+    let huge = format!("7f{}51", "ff".repeat(32));
+    assert_eq!(osaka(&huge), of("MLOAD", 3, "gas uint64 overflow"));
 }
 
 #[test]

@@ -17,15 +17,12 @@ use portico_evm::{
     BlockExecution, BlockInput, BlockRules, CallOutcome, CodeRun, MemoryState, Overlay, SignatureRules,
     Transaction, recover_sender, run_code,
 };
+use portico_tracers::{Eip3155Tracer, failure_text};
 use revm::{
     Inspector, context::result::HaltReason, inspector::NoOpInspector, interpreter::InstructionResult,
 };
 
-use super::{
-    alloc::dump_json,
-    eip3155::{Eip3155Tracer, TraceFields, error_text},
-    number::Number,
-};
+use super::{alloc::dump_json, number::Number, trace_args::FieldArgs};
 
 /// A measurement repeats for at least this long.
 const BENCH_DURATION: Duration = Duration::from_secs(1);
@@ -92,18 +89,8 @@ struct TraceArgs {
     /// File for the trace [default: standard error]
     #[arg(long = "trace.output", value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Leave memory out [default: true]
-    #[arg(long = "trace.nomemory", alias = "nomemory", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
-    no_memory: bool,
-    /// Leave the stack out
-    #[arg(long = "trace.nostack", alias = "nostack", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
-    no_stack: bool,
-    /// Leave out what calls returned [default: true]
-    #[arg(long = "trace.noreturndata", alias = "noreturndata", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
-    no_return_data: bool,
+    #[command(flatten)]
+    fields: FieldArgs,
 }
 
 fn parse_number(text: &str) -> Result<Number, String> {
@@ -133,9 +120,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
 fn print_outcome(outcome: &CallOutcome, traced: bool) -> ExitCode {
     let (output, error) = match outcome {
         CallOutcome::Success { output, .. } => (output.clone(), None),
-        CallOutcome::Revert { output, .. } => {
-            (output.clone(), Some(error_text(InstructionResult::Revert, None)))
-        }
+        CallOutcome::Revert { output, .. } => (output.clone(), Some(failure_text(InstructionResult::Revert))),
         CallOutcome::Halt { reason, .. } => (Bytes::new(), Some(halt_text(reason.clone()))),
     };
     if !traced {
@@ -151,7 +136,7 @@ fn print_outcome(outcome: &CallOutcome, traced: bool) -> ExitCode {
 }
 
 fn halt_text(reason: HaltReason) -> String {
-    error_text(InstructionResult::from(reason), None)
+    failure_text(InstructionResult::from(reason))
 }
 
 fn gas_used(outcome: &CallOutcome) -> u64 {
@@ -234,9 +219,7 @@ impl Setting {
             Some(path) => Box::new(File::create(path).wrap_err_with(|| path.display().to_string())?),
             None => Box::new(std::io::stderr()),
         };
-        let fields =
-            TraceFields { memory: !args.no_memory, stack: !args.no_stack, return_data: !args.no_return_data };
-        let mut tracer = Eip3155Tracer::new(fields, BufWriter::new(output));
+        let mut tracer = Eip3155Tracer::new(args.fields.fields(), BufWriter::new(output));
         let mut overlay = Overlay::new(self.state.clone());
         let outcome = match job {
             Job::Code(code) => {

@@ -11,10 +11,10 @@
 
 mod environment;
 mod error;
-mod files;
+pub(super) mod files;
 mod rejection;
 mod result;
-mod transactions;
+pub(super) mod transactions;
 mod transition;
 mod watch;
 
@@ -25,7 +25,7 @@ use clap::Args;
 pub use error::T8nError;
 pub use transition::{TransitionInput, TransitionOptions, TransitionOutput, transition};
 
-use super::eip3155::TraceFields;
+use portico_tracers::TraceFields;
 
 /// Forks that `--state.fork` takes. The spec-test filler looks for its fork's name in the help text.
 const FORKS_HELP: &str = "Forks: Frontier, Homestead, EIP150 (TangerineWhistle), EIP158 (SpuriousDragon), Byzantium, \
@@ -93,7 +93,12 @@ pub(crate) struct T8nArgs {
 
 /// Runs the tool; an error is printed and becomes the exit code.
 pub(super) fn run(args: &T8nArgs) -> ExitCode {
-    match try_run(args) {
+    exit(try_run(args))
+}
+
+/// Prints an error; gives the exit code.
+pub(super) fn exit(result: Result<(), T8nError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

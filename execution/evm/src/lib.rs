@@ -44,7 +44,7 @@ pub use precompiles::{CallPrecompiles, PrecompileChanges, is_precompile, named_p
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::{context::TxEnv, inspector::NoOpInspector};
 pub use senders::{SenderError, SignatureRules, recover_sender, recover_senders};
-pub use single::execute_single;
+pub use single::{SingleEvmContext, execute_single, inspect_single};
 pub use transaction::{
     TransactionFault, ValidTransaction, validate_recovered_transaction, validate_transaction,
 };

@@ -9,7 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::BTreeMap;
 
-use crate::{Refusal, engine_case::CasePayload, network_config};
+use crate::{
+    Difference, Refusal,
+    engine_case::CasePayload,
+    json_form::{block_difference, header_difference},
+    network_config,
+};
 
 /// A block test: genesis, blocks in the order in which they arrive, and the head and state that they lead to.
 #[derive(Debug, Deserialize)]
@@ -18,6 +23,8 @@ pub(crate) struct BlockCase<'a> {
     pub network: String,
     #[serde(borrow)]
     pub genesis_block_header: BTreeMap<&'a str, &'a RawValue>,
+    #[serde(default, rename = "genesisRLP")]
+    pub genesis_rlp: Option<Bytes>,
     #[serde(borrow)]
     pub pre: &'a RawValue,
     #[serde(default)]
@@ -77,6 +84,12 @@ impl CaseBlock {
         here.or_else(|| (!self.rest.contains_key("blockHeader")).then(String::new))
     }
 
+    /// Where the JSON form beside the RLP is not the block's. Blocks that must be refused have theirs elsewhere.
+    fn contradiction(&self, what: &str, block: &BlockParts, is_refused: bool) -> Option<Difference> {
+        let decoded = self.rest.get("rlp_decoded").and_then(Value::as_object);
+        block_difference(what, decoded.unwrap_or(&self.rest), block, is_refused)
+    }
+
     /// The block.
     fn block(&self) -> Result<BlockParts, Refusal> {
         let bytes: Bytes = self.rlp.as_deref().and_then(|rlp| rlp.parse().ok()).ok_or(Refusal::Hex)?;
@@ -93,9 +106,13 @@ impl CaseBlock {
 
 /// A block as it arrives, or what keeps it from being one.
 pub(crate) struct Arrival {
+    /// For people: which of the case's blocks.
+    pub what: String,
     /// The exception that it must cause; `None` for one that is valid.
     pub exception: Option<String>,
     pub block: Result<BlockParts, Refusal>,
+    /// Where the fixture's own JSON form of the block is not the block.
+    pub contradiction: Option<Difference>,
 }
 
 /// An account that must be there at the end.
@@ -115,18 +132,44 @@ impl BlockCase<'_> {
 
     /// The blocks in the order in which they arrive, decoded one at a time.
     pub(crate) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
-        let blocks = self.blocks.iter().flatten();
-        let blocks =
-            blocks.map(|block| Arrival { exception: block.exception(&self.network), block: block.block() });
-        let payloads = self.payloads.iter().flatten().filter(|payload| !payload.is_refused_as_call());
-        let payloads =
-            payloads.map(|payload| Arrival { exception: payload.exception(), block: payload.block() });
+        let blocks = self.blocks.iter().flatten().enumerate();
+        let blocks = blocks.map(|(index, json)| {
+            let what = format!("block {index} of the list");
+            let block = json.block();
+            let exception = json.exception(&self.network);
+            let contradiction =
+                block.as_ref().ok().and_then(|block| json.contradiction(&what, block, exception.is_some()));
+            Arrival { what, exception, block, contradiction }
+        });
+        let payloads = self.payloads.iter().flatten().enumerate();
+        let payloads = payloads.filter(|(_, payload)| !payload.is_refused_as_call());
+        let payloads = payloads.map(|(index, payload)| Arrival {
+            what: format!("payload {index} of the list"),
+            exception: payload.exception(),
+            block: payload.block(),
+            contradiction: None,
+        });
         blocks.chain(payloads)
     }
 
-    /// The hash that the genesis block must have.
-    pub(crate) fn genesis_hash(&self) -> Option<B256> {
-        serde_json::from_str(self.genesis_block_header.get("hash")?.get()).ok()
+    /// Where the genesis block that the case's state and header make is not what the case says that it is.
+    pub(crate) fn genesis_difference(&self, spec: &ChainSpec) -> Option<Difference> {
+        let (header, hash) = (spec.genesis_header(), spec.genesis_hash());
+        let parsed = self.genesis_block_header.iter().map(|(key, raw)| {
+            let value = serde_json::from_str(raw.get()).unwrap_or_default();
+            ((*key).to_owned(), value)
+        });
+        header_difference("genesis", &parsed.collect(), header, hash)
+            .or_else(|| self.genesis_rlp_difference(hash))
+    }
+
+    fn genesis_rlp_difference(&self, hash: B256) -> Option<Difference> {
+        let rlp = self.genesis_rlp.as_ref()?;
+        match decode_block_rlp(rlp) {
+            Ok(block) if block.hash == hash => None,
+            Ok(block) => Some(Difference::new("genesis: hash of genesisRLP", hash, block.hash)),
+            Err(error) => Some(Difference::new("genesis: genesisRLP", "a block", error)),
+        }
     }
 }
 

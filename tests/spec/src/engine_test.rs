@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    CaseRunner, Difference, Outcome, Report, RunOptions, SpecError,
+    CaseRunner, Difference, Notes, Outcome, Part, Report, RunOptions, SpecError,
     block_case::{Arrival, BlockCase},
     block_test::{check_accounts_in, is_block_test},
     report::UNKNOWN_NETWORK,
@@ -123,20 +123,15 @@ impl EngineTestRunner {
 }
 
 impl CaseRunner for EngineTestRunner {
-    fn run(
-        &mut self,
-        name: &str,
-        json: &str,
-        report: &mut dyn FnMut(&str, Outcome),
-    ) -> Result<(), SpecError> {
+    fn run(&mut self, name: &str, json: &str, notes: &mut Notes<'_>) -> Result<(), SpecError> {
         if !is_block_test(name, json)? {
-            report("other", Outcome::Skipped("not a block test"));
+            notes(Part::whole("other"), Outcome::Skipped("not a block test"));
             return Ok(());
         }
         let malformed = |error| SpecError::malformed(name, &error);
         let case: BlockCase<'_> = serde_json::from_str(json).map_err(malformed)?;
         let outcome = self.run_case(&case)?;
-        report(&case.network, outcome);
+        notes(Part::whole(&case.network), outcome);
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub enum Refusal {
     Rlp(BlockDecodeError),
     /// An engine payload is not the block that it says it is.
     Payload(String),
+    /// The bytes of a state test's transaction are none.
+    TransactionRlp(String),
     /// A transaction of a state test may not be executed.
     Transaction(String),
     /// A stage refused it.
@@ -31,7 +33,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::Hex => f.write_str("not hexadecimal"),
             Self::Rlp(error) => error.fmt(f),
-            Self::Payload(message) | Self::Transaction(message) => f.write_str(message),
+            Self::Payload(message) | Self::TransactionRlp(message) | Self::Transaction(message) => {
+                f.write_str(message)
+            }
             Self::Stage(error) => error.fmt(f),
         }
     }
@@ -54,7 +58,7 @@ type Names = &'static [&'static str];
 
 fn names(refusal: &Refusal) -> Names {
     match refusal {
-        Refusal::Hex | Refusal::Rlp(_) => RLP,
+        Refusal::Hex | Refusal::Rlp(_) | Refusal::TransactionRlp(_) => RLP,
         Refusal::Payload(_) => &[
             "INVALID_BLOCK_HASH",
             "INVALID_VERSIONED_HASHES",

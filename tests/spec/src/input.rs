@@ -60,14 +60,30 @@ pub fn for_each_file(
     Ok(count)
 }
 
+/// `ARCHIVE:ENTRY`, as reports name a file in an archive: the archive and the entry. `None` for a path that exists, and
+/// for one of another form.
+fn entry_of_archive(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    if path.exists() {
+        return None;
+    }
+    let text = path.to_str()?;
+    let splits = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), Path::new(&text[at + 1..])));
+    let (archive, entry) =
+        splits.into_iter().find(|(archive, _)| is_archive(archive) && archive.is_file())?;
+    Some((archive.to_owned(), entry.to_owned()))
+}
+
 type Visit<'a> = dyn FnMut(Result<FixtureFile, SpecError>) -> ControlFlow<()> + 'a;
 
 fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
     let io = |source| SpecError::io(path, source);
+    if let Some((archive, entry)) = entry_of_archive(path) {
+        return read_archive(&archive, Some(&entry), visit).or_else(|error| Ok(visit(Err(error))));
+    }
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_file() {
         return Ok(match is_archive(path) {
-            true => read_archive(path, visit).unwrap_or_else(|error| visit(Err(error))),
+            true => read_archive(path, None, visit).unwrap_or_else(|error| visit(Err(error))),
             false => visit(read_single(path)),
         });
     }
@@ -104,8 +120,12 @@ fn read_single(path: &Path) -> Result<FixtureFile, SpecError> {
     Ok(FixtureFile { path: path.to_owned(), name, text })
 }
 
-/// Gives the JSON files of an archive; an error from where it cannot be read on.
-fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, SpecError> {
+/// Gives the JSON files of an archive, or the one entry that is wanted; an error from where it cannot be read on.
+fn read_archive(
+    path: &Path,
+    only: Option<&Path>,
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>, SpecError> {
     let file = File::open(path).map_err(|source| SpecError::io(path, source))?;
     let damaged = |source| SpecError::Archive { path: path.to_owned(), source };
     let stream: Box<dyn Read> = match path.extension().is_some_and(|extension| extension == "zst") {
@@ -130,7 +150,9 @@ fn read_archive(path: &Path, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, S
         if !entry.header().entry_type().is_file() || !is_json(&inner) {
             continue;
         }
-        if inner.components().any(|part| part.as_os_str() == META_FOLDER) {
+        if only.is_some_and(|only| only != inner)
+            || inner.components().any(|part| part.as_os_str() == META_FOLDER)
+        {
             continue;
         }
         let name = format!("{}:{}", path.display(), inner.display());

@@ -16,10 +16,14 @@ mod engine_test;
 mod error;
 mod exceptions;
 mod input;
+mod json_form;
 mod network;
 mod report;
 mod runner;
+mod state_case;
 mod state_test;
+mod template;
+mod trace;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
 pub use engine_test::run_engine_tests;
@@ -30,5 +34,5 @@ pub use network::network_config;
 pub use report::{
     BrokenFile, CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report,
 };
-pub use runner::{CaseRunner, RunOptions, run_cases};
-pub use state_test::{StateTestRunner, run_state_tests};
+pub use runner::{CaseRunner, Notes, Part, RunOptions, run_cases};
+pub use state_test::{StateTestRunner, StateTestSettings, run_state_tests};

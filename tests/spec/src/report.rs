@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::error::clip;
+use crate::{Part, error::clip};
 
 /// Counts of one fork's cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -26,10 +26,13 @@ pub struct Failure {
     pub name: String,
     /// Where it is: a file, or an archive and the entry in it.
     pub file: String,
-    /// The file or archive to run again, for [`Failure::rerun`].
+    /// The file or archive on disk.
     pub path: String,
     /// Network or fork.
     pub fork: String,
+    /// Of a state test, the position among the fork's expectations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// What was compared: the block and hash, root, gas, account, exception.
     pub what: String,
     /// What the fixture says.
@@ -39,11 +42,15 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The arguments that run just this case, and those whose names have this one's in them, after the command's name
-    /// (`portico evm blocktest`), for a POSIX shell.
+    /// The arguments that run just this case, after the command's name (`portico evm blocktest`), for a POSIX shell.
     pub fn rerun(&self) -> String {
-        let here = if self.path.starts_with('-') { "./" } else { "" };
-        format!("{here}{} --filter={}", quote(&self.path), quote(&self.name))
+        // The name of a file in an archive, `ARCHIVE:ENTRY`, is a path that this tool takes.
+        let here = if self.file.starts_with('-') { "./" } else { "" };
+        let mut arguments = format!("{here}{} --case={}", quote(&self.file), quote(&self.name));
+        if let Some(index) = self.index {
+            arguments.push_str(&format!(" --fork={} --index={index}", quote(&self.fork)));
+        }
+        arguments
     }
 }
 
@@ -141,7 +148,7 @@ pub struct MismatchCount {
 impl Report {
     /// Notes one case.
     pub fn add(&mut self, case: CaseId<'_>, outcome: Outcome) {
-        let counts = self.forks.entry(case.fork.to_owned()).or_default();
+        let counts = self.forks.entry(case.part.fork.to_owned()).or_default();
         match outcome {
             Outcome::Skipped(reason) => {
                 counts.skipped += 1;
@@ -161,7 +168,8 @@ impl Report {
                     name: case.name.to_owned(),
                     file: case.file.to_owned(),
                     path: case.path.to_owned(),
-                    fork: case.fork.to_owned(),
+                    fork: case.part.fork.to_owned(),
+                    index: case.part.index,
                     what,
                     expected,
                     got,
@@ -226,11 +234,16 @@ impl Report {
         })
     }
 
+    /// Cases of networks that are not known here.
+    pub fn unknown_networks(&self) -> u64 {
+        self.skips.get(UNKNOWN_NETWORK).copied().unwrap_or_default()
+    }
+
     /// Whether every case that was run agrees, at least one was, every file was read and looked into, and no case was of
     /// a network that is not known here: a fork that this client lacks must not go unseen.
     pub fn is_success(&self) -> bool {
         let total = self.total();
-        let is_known = !self.skips.contains_key(UNKNOWN_NETWORK);
+        let is_known = self.unknown_networks() == 0;
         total.failed == 0 && total.run > 0 && is_known && self.unopened.is_empty() && self.broken.is_empty()
     }
 
@@ -252,8 +265,8 @@ pub struct CaseId<'a> {
     pub file: &'a str,
     /// File or archive on disk.
     pub path: &'a str,
-    /// Network or fork.
-    pub fork: &'a str,
+    /// Which of its outcomes.
+    pub part: Part<'a>,
 }
 
 /// Why a case of a fork that nobody told us of is skipped.
@@ -265,7 +278,8 @@ const FAILURES_LISTED: usize = 50;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for failure in self.failures.iter().take(FAILURES_LISTED) {
-            writeln!(f, "FAILED {} ({})", failure.name, failure.fork)?;
+            let index = failure.index.map_or(String::new(), |index| format!(" [{index}]"));
+            writeln!(f, "FAILED {} ({}{index})", failure.name, failure.fork)?;
             writeln!(f, "  in       {}", failure.file)?;
             writeln!(f, "  differs  {}", failure.what)?;
             writeln!(f, "  expected {}", failure.expected)?;

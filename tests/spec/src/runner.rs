@@ -14,10 +14,13 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use regex::Regex;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{BrokenFile, CaseId, Difference, FixtureFile, Outcome, Report, SpecError, for_each_file};
+use crate::{
+    BrokenFile, CaseId, Difference, FixtureFile, Outcome, ReasonMismatch, Report, SpecError, for_each_file,
+};
 
 /// Workers beyond this only take memory from each other.
 const JOBS_PER_PROCESSOR_MAX: usize = 8;
@@ -33,11 +36,55 @@ const CASE_NAME_BYTES_MAX: usize = 16 << 10;
 pub struct RunOptions {
     /// Only cases whose name contains this.
     pub filter: Option<String>,
+    /// Only cases whose name this matches somewhere.
+    pub pattern: Option<Regex>,
+    /// Only the case of this name.
+    pub case: Option<String>,
+    /// A case that is refused for another reason than the fixture's fails.
+    pub strict_exceptions: bool,
     /// Workers; 0 for one per processor.
     pub jobs: usize,
     /// Run only every n-th case (by position), for a quick look; 0 or 1 for all.
     pub every: u64,
 }
+
+impl RunOptions {
+    fn is_wanted(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(name))
+            && self.case.as_ref().is_none_or(|case| name == case)
+    }
+
+    /// What becomes of a case under these options.
+    fn judge(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Passed(mut mismatches) if self.strict_exceptions && !mismatches.is_empty() => {
+                let ReasonMismatch { expected, got } = mismatches.swap_remove(0);
+                Outcome::Failed(Difference { what: "reason of a refusal".to_owned(), expected, got })
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Which of a case's outcomes it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Network or fork.
+    pub fork: &'a str,
+    /// Of a state test, the position among the fork's expectations.
+    pub index: Option<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// The only outcome of a case.
+    pub fn whole(fork: &'a str) -> Self {
+        Self { fork, index: None }
+    }
+}
+
+/// Takes the outcomes of a case.
+pub type Notes<'a> = dyn FnMut(Part<'_>, Outcome) + 'a;
 
 /// Runs the cases of one kind of fixture; one for each worker.
 pub trait CaseRunner {
@@ -46,8 +93,7 @@ pub trait CaseRunner {
     /// # Errors
     /// [`SpecError::Malformed`] when the case is not what its format says: it counts as failed. Anything else is the
     /// runner's own failure, and the whole run ends.
-    fn run(&mut self, name: &str, json: &str, report: &mut dyn FnMut(&str, Outcome))
-    -> Result<(), SpecError>;
+    fn run(&mut self, name: &str, json: &str, notes: &mut Notes<'_>) -> Result<(), SpecError>;
 
     /// Blocks refused so far, as the fixtures asked.
     fn refused_blocks(&self) -> u64 {
@@ -98,7 +144,7 @@ pub fn run_cases<R: CaseRunner>(
         let workers: Vec<_> = (0..jobs)
             .map(|_| {
                 let (receive, new_runner) = (receive.clone(), &new_runner);
-                scope.spawn(move || work(&receive, new_runner))
+                scope.spawn(move || work(&receive, options, new_runner))
             })
             .collect();
         drop(receive);
@@ -124,6 +170,7 @@ type Opened = BTreeMap<String, Arc<AtomicU64>>;
 
 fn work<R: CaseRunner>(
     cases: &Receiver<Case>,
+    options: &RunOptions,
     new_runner: impl Fn() -> Result<R, SpecError>,
 ) -> Result<Report, SpecError> {
     let mut runner = new_runner()?;
@@ -133,22 +180,29 @@ fn work<R: CaseRunner>(
         let json = &case.file.text[case.json.clone()];
         let path = case.file.path.display().to_string();
         let mut outcomes = 0;
-        let mut add = |fork: &str, outcome| {
+        let mut add = |part: Part<'_>, outcome| {
             outcomes += 1;
-            report.add(CaseId { name: &case.name, file: &case.file.name, path: &path, fork }, outcome);
+            let id = CaseId { name: &case.name, file: &case.file.name, path: &path, part };
+            report.add(id, options.judge(outcome));
         };
         // A panic is the worst that a block can do to a node: it fails the case, not the run.
         let ran = catch_unwind(AssertUnwindSafe(|| runner.run(&case.name, json, &mut add)));
         match ran {
             Ok(Ok(())) => {}
             Ok(Err(SpecError::Malformed { reason, .. })) => {
-                add("malformed", Outcome::Failed(Difference::new("format of the case", "a test", reason)));
+                add(
+                    Part::whole("malformed"),
+                    Outcome::Failed(Difference::new("format of the case", "a test", reason)),
+                );
             }
             Ok(Err(error)) => return Err(error),
             Err(panic) => {
                 refused_blocks += runner.refused_blocks();
                 runner = new_runner()?;
-                add("panic", Outcome::Failed(Difference::new("outcome", "any", panic_text(&*panic))));
+                add(
+                    Part::whole("panic"),
+                    Outcome::Failed(Difference::new("outcome", "any", panic_text(&*panic))),
+                );
             }
         }
         case.seen.fetch_add(outcomes, Ordering::Relaxed);
@@ -183,7 +237,7 @@ fn read_cases(
         let (file, cases) = file;
         let Some(cases) = cases else {
             let path = file.path.display().to_string();
-            let case = CaseId { name: "", file: &file.name, path: &path, fork: "other" };
+            let case = CaseId { name: "", file: &file.name, path: &path, part: Part::whole("other") };
             report.add(case, Outcome::Skipped("a list, not cases by name: another kind of test"));
             return ControlFlow::Continue(());
         };
@@ -193,8 +247,7 @@ fn read_cases(
         opened.insert(file.name.clone(), seen.clone());
         for (name, json) in cases {
             position += 1;
-            let is_wanted = options.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
-                && (options.every <= 1 || position % options.every == 1);
+            let is_wanted = options.is_wanted(&name) && (options.every <= 1 || position % options.every == 1);
             if !is_wanted {
                 report.filtered += 1;
                 seen.fetch_add(1, Ordering::Relaxed);

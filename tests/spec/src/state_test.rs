@@ -3,61 +3,81 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alloy_consensus::Header;
-use alloy_eips::{
-    eip2718::Decodable2718,
-    eip2930::{AccessList, AccessListItem},
-    eip7702::{Authorization, SignedAuthorization},
-};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U8, U64, U256, keccak256};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use portico_chainspec::{ChainSpec, Fork};
 use portico_evm::{
-    BlockDatabase, BlockRules, CallOutcome, MemoryState, Overlay, SignatureRules, Transaction, TxEnv,
-    execute_single, recover_sender, transaction_environment,
+    BlockDatabase, BlockRules, CallError, CallOutcome, MemoryState, Overlay, ReadError, SignatureRules,
+    Transaction, TxEnv, execute_single, inspect_single, recover_sender, transaction_environment,
 };
-use secp256k1::{SECP256K1, SecretKey};
+use portico_tracers::TraceFields;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    CaseRunner, Difference, Outcome, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
-    block_case::{CaseConfig, chain_spec},
+    CaseRunner, Difference, Notes, Outcome, Part, ReasonMismatch, Refusal, Report, RunOptions, SpecError,
+    block_case::{CaseAccount, chain_spec},
     is_expected,
     report::UNKNOWN_NETWORK,
     run_cases,
     runner::kind_of,
+    state_case::{Post, StateCase},
+    template::TemplateFault,
+    trace::stderr_tracer,
 };
 
 /// Runs all state tests in `paths`.
 ///
 /// # Errors
 /// When a file cannot be read or is no fixture.
-pub fn run_state_tests(paths: &[PathBuf], options: &RunOptions) -> Result<Report, SpecError> {
-    let report = run_cases(paths, options, || Ok(StateTestRunner::default()))?;
+pub fn run_state_tests(
+    paths: &[PathBuf],
+    options: &RunOptions,
+    settings: &StateTestSettings,
+) -> Result<Report, SpecError> {
+    let report = run_cases(paths, options, || Ok(StateTestRunner::new(settings.clone())))?;
     Ok(Report { command: "statetest", ..report })
+}
+
+/// Which expectations of each state test are run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StateTestSettings {
+    /// Only those of this fork.
+    pub fork: Option<String>,
+    /// Only the one at this position, for each fork.
+    pub index: Option<usize>,
+    /// Write a trace of every transaction to standard error, with the state root behind it.
+    pub trace: Option<TraceFields>,
 }
 
 /// Runs state tests.
 #[derive(Debug, Default)]
 pub struct StateTestRunner {
+    settings: StateTestSettings,
     refused: u64,
 }
 
+impl StateTestRunner {
+    /// A runner of these expectations.
+    pub fn new(settings: StateTestSettings) -> Self {
+        Self { settings, refused: 0 }
+    }
+}
+
 impl CaseRunner for StateTestRunner {
-    fn run(
-        &mut self,
-        name: &str,
-        json: &str,
-        report: &mut dyn FnMut(&str, Outcome),
-    ) -> Result<(), SpecError> {
+    fn run(&mut self, name: &str, json: &str, notes: &mut Notes<'_>) -> Result<(), SpecError> {
         let kind: Kind = kind_of(name, json)?;
         if kind.env.is_none() || kind.post.is_none() || kind.transaction.is_none() {
-            report("other", Outcome::Skipped("not a state test"));
+            notes(Part::whole("other"), Outcome::Skipped("not a state test"));
             return Ok(());
         }
         let malformed = |error| SpecError::malformed(name, &error);
         let case: StateCase<'_> = serde_json::from_str(json).map_err(malformed)?;
+        let only = self.settings.fork.clone();
         for (fork, posts) in &case.post {
-            self.run_fork(&case, fork, posts, report);
+            if only.as_ref().is_none_or(|only| only == fork) {
+                self.run_fork(&case, fork, posts, notes);
+            }
         }
         Ok(())
     }
@@ -75,138 +95,37 @@ struct Kind {
     transaction: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
-struct StateCase<'a> {
-    env: Env,
-    #[serde(borrow)]
-    pre: &'a RawValue,
-    transaction: TransactionTemplate,
-    post: BTreeMap<String, Vec<Post>>,
-    #[serde(default)]
-    config: Option<CaseConfig>,
-}
-
-/// The block that the transaction is in.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Env {
-    current_coinbase: Address,
-    current_gas_limit: U256,
-    current_number: U64,
-    current_timestamp: U64,
-    #[serde(default)]
-    current_difficulty: Option<U256>,
-    #[serde(default)]
-    current_random: Option<U256>,
-    #[serde(default)]
-    current_base_fee: Option<U64>,
-    #[serde(default)]
-    current_excess_blob_gas: Option<U64>,
-    #[serde(default, alias = "slotNumber")]
-    current_slot_number: Option<U64>,
-}
-
-/// A transaction of which data, gas and value are chosen by each expectation.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TransactionTemplate {
-    data: Vec<Bytes>,
-    gas_limit: Vec<U256>,
-    value: Vec<String>,
-    nonce: U256,
-    #[serde(default)]
-    to: Option<String>,
-    #[serde(default)]
-    gas_price: Option<U256>,
-    #[serde(default)]
-    max_fee_per_gas: Option<U256>,
-    #[serde(default)]
-    max_priority_fee_per_gas: Option<U256>,
-    #[serde(default)]
-    access_lists: Option<Vec<Option<Vec<AccessListEntry>>>>,
-    #[serde(default)]
-    max_fee_per_blob_gas: Option<U256>,
-    #[serde(default)]
-    blob_versioned_hashes: Option<Vec<B256>>,
-    #[serde(default)]
-    authorization_list: Option<Vec<AuthorizationEntry>>,
-    #[serde(default)]
-    sender: Option<Address>,
-    #[serde(default)]
-    secret_key: Option<B256>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccessListEntry {
-    address: Address,
-    storage_keys: Vec<B256>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AuthorizationEntry {
-    chain_id: U256,
-    address: Address,
-    nonce: U64,
-    #[serde(default)]
-    v: Option<U8>,
-    #[serde(default)]
-    y_parity: Option<U8>,
-    r: U256,
-    s: U256,
-}
-
-/// What must come out.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Post {
-    /// State root.
-    hash: B256,
-    /// Keccak of the RLP of the logs.
-    logs: B256,
-    #[serde(default)]
-    txbytes: Option<Bytes>,
-    indexes: Indexes,
-    #[serde(default)]
-    expect_exception: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct Indexes {
-    data: usize,
-    gas: usize,
-    value: usize,
-}
-
 /// A refusal is no failure where the fixture asks for it.
-type Executed = Result<CallOutcome, String>;
+type Executed = Result<CallOutcome, Refusal>;
 
 impl StateTestRunner {
-    fn run_fork(
-        &mut self,
-        case: &StateCase<'_>,
-        fork: &str,
-        posts: &[Post],
-        report: &mut dyn FnMut(&str, Outcome),
-    ) {
+    fn run_fork(&mut self, case: &StateCase<'_>, fork: &str, posts: &[Post<'_>], notes: &mut Notes<'_>) {
         let header = case.env.header();
         let zero = RawValue::from_string("\"0x0\"".to_owned()).expect("a JSON string");
         let fields = BTreeMap::from([("gasLimit", &*zero), ("difficulty", &*zero)]);
         let Some(spec) = chain_spec(fork, case.config.as_ref(), case.pre, &fields) else {
-            posts.iter().for_each(|_| report(fork, Outcome::Skipped(UNKNOWN_NETWORK)));
+            posts.iter().for_each(|_| notes(Part::whole(fork), Outcome::Skipped(UNKNOWN_NETWORK)));
             return;
         };
-        for post in posts {
+        for (index, post) in posts.iter().enumerate() {
+            if self.settings.index.is_some_and(|only| only != index) {
+                continue;
+            }
             let outcome = match &spec {
                 Ok(spec) => self.run_post(case, spec, &header, post),
                 Err(error) => Outcome::Failed(Difference::new("pre-state", "a chain specification", error)),
             };
-            report(fork, outcome);
+            notes(Part { fork, index: Some(index) }, outcome);
         }
     }
 
-    fn run_post(&mut self, case: &StateCase<'_>, spec: &ChainSpec, header: &Header, post: &Post) -> Outcome {
+    fn run_post(
+        &mut self,
+        case: &StateCase<'_>,
+        spec: &ChainSpec,
+        header: &Header,
+        post: &Post<'_>,
+    ) -> Outcome {
         let merged = spec.terminal_total_difficulty().is_some();
         let block =
             portico_chainspec::BlockContext { number: header.number, timestamp: header.timestamp, merged };
@@ -217,7 +136,13 @@ impl StateTestRunner {
         for number in header.number.saturating_sub(256)..header.number {
             overlay.set_block_hash(number, keccak256(number.to_string()));
         }
-        let executed = case.execute(post, rules, header, &mut overlay);
+        let executed = match case.transaction(post, rules) {
+            Ok(transaction) => self
+                .execute(&mut overlay, rules, header, transaction)
+                .map_err(|error| Refusal::Transaction(error.to_string())),
+            Err(NoTransaction::Refused(refusal)) => Err(refusal),
+            Err(NoTransaction::Fixture(difference)) => return Outcome::Failed(*difference),
+        };
         if executed.is_ok() && rules.fork() < Fork::SpuriousDragon {
             // The miner of a transaction exists, even when it earns nothing.
             overlay.move_balances(&[], header.beneficiary);
@@ -226,32 +151,52 @@ impl StateTestRunner {
         let mut mismatches = Vec::new();
         let logs = match (&executed, &post.expect_exception) {
             (Ok(outcome), None) => outcome.logs(),
-            (Err(_), None) => {
-                let refusal = executed.err().unwrap_or_default();
-                return failed("transaction", "executed", refusal);
-            }
+            // Old fixtures do not say what must be refused: the state shows it.
+            (Err(_), None) if post.txbytes.is_none() => &[],
+            (Err(refusal), None) => return failed("transaction", "executed", refusal),
             (Ok(_), Some(exception)) => {
                 return failed("transaction", format!("refused: {exception}"), "executed");
             }
             (Err(refusal), Some(exception)) => {
-                self.refused += 1;
-                let refusal = Refusal::Transaction(refusal.clone());
-                if !is_expected(exception, &refusal) {
+                if !is_expected(exception, refusal) {
                     let (expected, got) = (exception.clone(), refusal.to_string());
                     mismatches.push(ReasonMismatch { expected, got });
                 }
                 &[]
             }
         };
+        self.refused += u64::from(executed.is_err());
         let logs_hash = keccak256(alloy_rlp::encode(logs.to_vec()));
         let root = state.root();
+        if self.settings.trace.is_some() {
+            eprintln!("{{\"stateRoot\": \"{root}\"}}");
+        }
         if root != post.hash {
-            return failed("state root", post.hash, format!("{root} ({})", describe(&executed)));
+            let got = format!("{root} ({}{})", describe(&executed), post.first_account(&state));
+            return failed("state root", post.hash, got);
         }
         if logs_hash != post.logs {
             return failed("logs hash", post.logs, logs_hash);
         }
         Outcome::Passed(mismatches)
+    }
+}
+
+impl StateTestRunner {
+    fn execute(
+        &self,
+        overlay: &mut Overlay<MemoryState>,
+        rules: BlockRules<'_>,
+        header: &Header,
+        transaction: TxEnv,
+    ) -> Result<CallOutcome, CallError> {
+        let Some(fields) = self.settings.trace else {
+            return execute_single(overlay, rules, header, transaction);
+        };
+        let mut tracer = stderr_tracer(fields);
+        let outcome = inspect_single(overlay, rules, header, transaction, &mut tracer);
+        tracer.flush().map_err(|error| CallError::Read(ReadError::new(error)))?;
+        outcome
     }
 }
 
@@ -268,156 +213,87 @@ fn describe(executed: &Executed) -> String {
     }
 }
 
-impl Env {
-    fn header(&self) -> Header {
-        let difficulty = self.current_difficulty.unwrap_or_default();
-        let random = self.current_random.unwrap_or(difficulty);
-        Header {
-            beneficiary: self.current_coinbase,
-            gas_limit: u64::try_from(self.current_gas_limit).unwrap_or(u64::MAX),
-            number: self.current_number.to(),
-            timestamp: self.current_timestamp.to(),
-            difficulty,
-            mix_hash: B256::from(random),
-            base_fee_per_gas: self.current_base_fee.map(|fee| fee.to()),
-            excess_blob_gas: self.current_excess_blob_gas.map(|gas| gas.to()),
-            slot_number: self.current_slot_number.map(|slot| slot.to()),
-            ..Header::default()
-        }
+impl Post<'_> {
+    /// The first account that is not what the fixture says, in words; nothing where it does not say.
+    fn first_account(&self, state: &MemoryState) -> String {
+        let Some(json) = self.state else { return String::new() };
+        let Ok(expected) = serde_json::from_str::<BTreeMap<Address, CaseAccount>>(json.get()) else {
+            return String::new();
+        };
+        let unexpected = state.accounts().find(|(address, _)| !expected.contains_key(*address));
+        let differing = expected.iter().find_map(|(address, account)| {
+            let what = account.difference(address, state)?;
+            Some(format!("; {what}"))
+        });
+        let unexpected = || unexpected.map(|(address, _)| format!("; account {address} must not be there"));
+        differing.or_else(unexpected).unwrap_or_default()
     }
+}
+
+impl CaseAccount {
+    fn difference(&self, address: &Address, state: &MemoryState) -> Option<String> {
+        let Some(found) = state.get(address) else { return Some(format!("account {address} must be there")) };
+        let says = |name: &str, expected: &dyn std::fmt::Display, got: &dyn std::fmt::Display| {
+            Some(format!("{name} of {address} must be {expected}, is {got}"))
+        };
+        if found.account.balance != self.balance {
+            return says("balance", &self.balance, &found.account.balance);
+        }
+        if found.account.nonce != self.nonce.to::<u64>() {
+            return says("nonce", &self.nonce, &found.account.nonce);
+        }
+        if found.account.code_hash != keccak256(&self.code) {
+            return says("code hash", &keccak256(&self.code), &found.account.code_hash);
+        }
+        let expected = self.storage.iter().filter(|(_, value)| !value.is_zero());
+        let expected: BTreeMap<B256, _> = expected.map(|(slot, value)| (B256::from(*slot), *value)).collect();
+        let slots = expected.keys().chain(found.storage.keys());
+        let value = |slots: &BTreeMap<B256, _>, slot: &B256| slots.get(slot).copied().unwrap_or_default();
+        let differing =
+            slots.into_iter().find(|slot| value(&expected, slot) != value(&found.storage, slot))?;
+        let (expected, got) = (value(&expected, differing), value(&found.storage, differing));
+        says(&format!("slot {differing}"), &expected, &got)
+    }
+}
+
+/// Why there is nothing to execute.
+enum NoTransaction {
+    /// The transaction must not be executed.
+    Refused(Refusal),
+    /// The fixture contradicts itself.
+    Fixture(Box<Difference>),
 }
 
 impl StateCase<'_> {
-    fn execute(
-        &self,
-        post: &Post,
-        rules: BlockRules<'_>,
-        header: &Header,
-        overlay: &mut Overlay<MemoryState>,
-    ) -> Executed {
-        let transaction = match &post.txbytes {
-            Some(bytes) => decode(bytes, rules)?,
-            None => self.transaction.environment(post.indexes, rules.spec().chain_id())?,
+    /// The signed transaction, which must be the one of the JSON; older fixtures have only that.
+    fn transaction(&self, post: &Post<'_>, rules: BlockRules<'_>) -> Result<TxEnv, NoTransaction> {
+        let chain_id = rules.spec().chain_id();
+        let contradicts = |difference| NoTransaction::Fixture(Box::new(difference));
+        let Some(bytes) = &post.txbytes else {
+            return self.transaction.environment(post.indexes, chain_id).map_err(|fault| match fault {
+                TemplateFault::TooLarge(fault) => NoTransaction::Refused(Refusal::Transaction(fault)),
+                TemplateFault::Fixture(fault) => {
+                    contradicts(Difference::new("transaction", "JSON that makes one", fault))
+                }
+            });
         };
-        match execute_single(overlay, rules, header, transaction) {
-            Ok(outcome) => Ok(outcome),
-            Err(error) => Err(error.to_string()),
+        let (signed, sender) = decode(bytes, rules).map_err(NoTransaction::Refused)?;
+        match self.transaction.difference(post.indexes, &signed, sender, chain_id) {
+            Some(difference) => Err(contradicts(difference)),
+            None => Ok(transaction_environment(&signed, sender)),
         }
     }
 }
 
-/// The transaction as it would come in a block.
-fn decode(bytes: &Bytes, rules: BlockRules<'_>) -> Result<TxEnv, String> {
-    let mut rest = &bytes[..];
-    let transaction = Transaction::decode_2718(&mut rest).map_err(|error| error.to_string())?;
-    if !rest.is_empty() {
-        return Err(format!("{} bytes behind the transaction", rest.len()));
-    }
-    let fork = rules.fork();
-    let signatures = SignatureRules {
-        low_s: fork >= Fork::Homestead,
-        chain_id: (fork >= Fork::SpuriousDragon).then(|| rules.spec().chain_id()),
-    };
-    let sender = recover_sender(&transaction, signatures);
+/// The transaction as it would come in a block, and its sender.
+fn decode(bytes: &Bytes, rules: BlockRules<'_>) -> Result<(Transaction, Address), Refusal> {
+    let no_transaction = |message: String| Refusal::TransactionRlp(message);
+    let transaction =
+        Transaction::decode_2718_exact(bytes).map_err(|error| no_transaction(error.to_string()))?;
     let unsupported =
         || format!("transaction type {} not supported or signature invalid", transaction.tx_type());
-    Ok(transaction_environment(&transaction, sender.ok_or_else(unsupported)?))
-}
-
-impl TransactionTemplate {
-    /// The transaction without its signature, for fixtures that give none.
-    fn environment(&self, indexes: Indexes, chain_id: u64) -> Result<TxEnv, String> {
-        let out_of_range = || "an index of the expectation is out of range".to_owned();
-        let value = self.value.get(indexes.value).ok_or_else(out_of_range)?;
-        let value = parse_value(value).ok_or_else(|| format!("value {value} is too large"))?;
-        let narrow = |what: &str, value: U256| -> Result<u128, String> {
-            u128::try_from(value).map_err(|_| format!("{what} {value} is too large"))
-        };
-        let access_list = match &self.access_lists {
-            Some(lists) => lists.get(indexes.data).ok_or_else(out_of_range)?.as_deref(),
-            None => None,
-        };
-        let tx_type = if self.authorization_list.is_some() {
-            4
-        } else if self.blob_versioned_hashes.is_some() || self.max_fee_per_blob_gas.is_some() {
-            3
-        } else if self.max_fee_per_gas.is_some() {
-            2
-        } else {
-            u8::from(access_list.is_some())
-        };
-        let gas_limit = *self.gas_limit.get(indexes.gas).ok_or_else(out_of_range)?;
-        Ok(TxEnv {
-            tx_type,
-            caller: self.sender()?,
-            gas_limit: u64::try_from(gas_limit).map_err(|_| format!("gas limit {gas_limit} is too large"))?,
-            gas_price: narrow("gas price", self.max_fee_per_gas.or(self.gas_price).unwrap_or_default())?,
-            kind: self.kind()?,
-            value,
-            data: self.data.get(indexes.data).ok_or_else(out_of_range)?.clone(),
-            nonce: u64::try_from(self.nonce).map_err(|_| format!("nonce {} is too large", self.nonce))?,
-            chain_id: Some(chain_id),
-            access_list: AccessList(access_list.into_iter().flatten().map(AccessListEntry::item).collect()),
-            gas_priority_fee: match self.max_priority_fee_per_gas {
-                Some(fee) => Some(narrow("priority fee", fee)?),
-                None => None,
-            },
-            blob_hashes: self.blob_versioned_hashes.clone().unwrap_or_default(),
-            max_fee_per_blob_gas: narrow("blob fee", self.max_fee_per_blob_gas.unwrap_or_default())?,
-            ..TxEnv::default()
-        }
-        .with_signed_authorizations(self.authorization_list.as_deref().unwrap_or_default()))
-    }
-
-    fn sender(&self) -> Result<Address, String> {
-        if let Some(sender) = self.sender {
-            return Ok(sender);
-        }
-        let key = self.secret_key.ok_or("neither sender nor secretKey")?;
-        let key = SecretKey::from_byte_array(key.0).map_err(|error| error.to_string())?;
-        let public = key.public_key(SECP256K1).serialize_uncompressed();
-        Ok(Address::from_raw_public_key(&public[1..]))
-    }
-
-    fn kind(&self) -> Result<TxKind, String> {
-        match self.to.as_deref() {
-            None | Some("") => Ok(TxKind::Create),
-            Some(to) => to.parse().map(TxKind::Call).map_err(|_| format!("{to:?} is no address")),
-        }
-    }
-}
-
-/// Values are hexadecimal; some that do not fit 256 bits are marked as big integers.
-fn parse_value(text: &str) -> Option<U256> {
-    let digits = text.strip_prefix("0x:bigint ").unwrap_or(text);
-    let digits = digits.strip_prefix("0x").unwrap_or(digits);
-    if digits.is_empty() { Some(U256::ZERO) } else { U256::from_str_radix(digits, 16).ok() }
-}
-
-impl AccessListEntry {
-    fn item(&self) -> AccessListItem {
-        AccessListItem { address: self.address, storage_keys: self.storage_keys.clone() }
-    }
-}
-
-/// Sets what the interpreter's transaction holds behind an enum of its own.
-trait WithAuthorizations {
-    fn with_signed_authorizations(self, entries: &[AuthorizationEntry]) -> Self;
-}
-
-impl WithAuthorizations for TxEnv {
-    fn with_signed_authorizations(mut self, entries: &[AuthorizationEntry]) -> Self {
-        let signed = entries.iter().map(|entry| {
-            let authorization =
-                Authorization { chain_id: entry.chain_id, address: entry.address, nonce: entry.nonce.to() };
-            SignedAuthorization::new_unchecked(
-                authorization,
-                entry.y_parity.or(entry.v).unwrap_or_default().to(),
-                entry.r,
-                entry.s,
-            )
-        });
-        self.set_signed_authorization(signed.collect());
-        self
+    match recover_sender(&transaction, SignatureRules::of(rules)) {
+        Some(sender) => Ok((transaction, sender)),
+        None => Err(Refusal::Transaction(unsupported())),
     }
 }

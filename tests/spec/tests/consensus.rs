@@ -7,7 +7,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use portico_spec::{BlockTestSettings, Report, RunOptions, run_block_tests, run_state_tests};
+use portico_spec::{
+    BlockTestSettings, Report, RunOptions, StateTestSettings, run_block_tests, run_state_tests,
+};
 use portico_test_support::fixture;
 
 /// Archives of block tests, and every how many-th case of each is run. One case of the Constantinople set that expands the
@@ -118,7 +120,8 @@ fn blocks_one_by_one_lead_where_batches_lead() {
 fn state_tests_agree() {
     let _alone = alone();
     let Some(path) = fixture("eest/state.tar.zst") else { return };
-    let report = run_state_tests(&[path], &every(4)).expect("readable fixtures");
+    let report =
+        run_state_tests(&[path], &every(4), &StateTestSettings::default()).expect("readable fixtures");
     println!("{report}");
     assert!(report.is_success());
     assert!(report.total().run >= 2000, "only {} cases", report.total().run);

@@ -6,7 +6,8 @@ use std::{
 };
 
 use portico_spec::{
-    BlockTestSettings, FILE_BYTES_MAX, Report, RunOptions, SpecError, run_block_tests, run_state_tests,
+    BlockTestSettings, FILE_BYTES_MAX, Report, RunOptions, SpecError, StateTestSettings, run_block_tests,
+    run_state_tests,
 };
 use tempfile::TempDir;
 
@@ -155,7 +156,7 @@ fn state_tests_of_the_wrong_shape_fail_alone() {
         ("post", r#"{ "env": {}, "post": {"Cancun": 1}, "transaction": {}, "pre": {} }"#),
     ];
     std::fs::write(&path, file_of(&cases)).expect("a file");
-    let report = run_state_tests(&[path], &options()).expect("a report");
+    let report = run_state_tests(&[path], &options(), &StateTestSettings::default()).expect("a report");
     assert_eq!((report.total().failed, report.total().run), (3, 3), "{report}");
 }
 
@@ -167,7 +168,7 @@ fn names_with_quotes_can_be_pasted() {
     let rerun = report.failures[0].rerun();
     let output = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s|' {rerun}")).output();
     let pasted = String::from_utf8(output.expect("a shell").stdout).expect("UTF-8");
-    let (file, filter) = (path.join("bad.json"), "--filter=it's \"quoted\" $(x)\n\\");
+    let (file, filter) = (path.join("bad.json"), "--case=it's \"quoted\" $(x)\n\\");
     assert_eq!(pasted, format!("{}|{filter}|", file.display()));
 }
 

@@ -31,11 +31,11 @@ pub enum T8nError {
 }
 
 impl T8nError {
-    pub(super) fn input(what: &str, reason: impl ToString) -> Self {
+    pub(in crate::evm) fn input(what: &str, reason: impl ToString) -> Self {
         Self::Input { what: what.to_owned(), reason: reason.to_string() }
     }
 
-    pub(super) fn configuration(reason: impl ToString) -> Self {
+    pub(in crate::evm) fn configuration(reason: impl ToString) -> Self {
         Self::Configuration(reason.to_string())
     }
 

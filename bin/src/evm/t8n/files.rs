@@ -13,7 +13,7 @@ use super::{T8nArgs, T8nError, TransitionInput, TransitionOutput};
 const STDIN: &str = "stdin";
 
 /// The folder of the output files, made when it is not there.
-pub(super) fn output_folder(given: Option<&Path>) -> Result<PathBuf, T8nError> {
+pub(in crate::evm) fn output_folder(given: Option<&Path>) -> Result<PathBuf, T8nError> {
     let folder = given.unwrap_or(Path::new("")).to_owned();
     if !folder.as_os_str().is_empty() {
         fs::create_dir_all(&folder).map_err(|source| file_error(&folder, source))?;
@@ -24,11 +24,7 @@ pub(super) fn output_folder(given: Option<&Path>) -> Result<PathBuf, T8nError> {
 /// All inputs. What comes from standard input is one object with a key for each.
 pub(super) fn read_input(args: &T8nArgs) -> Result<TransitionInput, T8nError> {
     let names = [&args.input_alloc, &args.input_env, &args.input_txs];
-    let mut piped = if names.into_iter().chain(&args.input_blob_params).any(|name| name == STDIN) {
-        read_stdin()?
-    } else {
-        Map::new()
-    };
+    let mut piped = read_piped(names.into_iter().chain(&args.input_blob_params))?;
     let blob_params = match &args.input_blob_params {
         Some(name) => Some(read(name, "blobParams", &mut piped)?),
         None => piped.remove("blobParams"),
@@ -45,6 +41,13 @@ pub(super) fn read_input(args: &T8nArgs) -> Result<TransitionInput, T8nError> {
     })
 }
 
+/// What is on standard input, if one of the inputs is to be found there.
+pub(in crate::evm) fn read_piped<'n>(
+    mut names: impl Iterator<Item = &'n String>,
+) -> Result<Map<String, Value>, T8nError> {
+    if names.any(|name| name == STDIN) { read_stdin() } else { Ok(Map::new()) }
+}
+
 fn read_stdin() -> Result<Map<String, Value>, T8nError> {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
@@ -52,7 +55,8 @@ fn read_stdin() -> Result<Map<String, Value>, T8nError> {
     serde_json::from_str(&text).map_err(|error| T8nError::input(STDIN, error))
 }
 
-fn read(name: &str, key: &str, piped: &mut Map<String, Value>) -> Result<Value, T8nError> {
+/// One input: a file's JSON, or RLP in hexadecimal, or what standard input has under its key.
+pub(in crate::evm) fn read(name: &str, key: &str, piped: &mut Map<String, Value>) -> Result<Value, T8nError> {
     if name == STDIN {
         return Ok(piped.remove(key).unwrap_or_default());
     }
@@ -86,6 +90,18 @@ pub(super) fn write_output(args: &T8nArgs, folder: &Path, output: &TransitionOut
     }
     print(std::io::stdout().lock(), stdout)?;
     print(std::io::stderr().lock(), stderr)
+}
+
+/// Writes the only output of a tool to its place.
+pub(in crate::evm) fn write_one(folder: &Path, place: &str, value: &Value) -> Result<(), T8nError> {
+    let stream = |written: std::io::Result<()>| {
+        written.map_err(|source| file_error(Path::new("output stream"), source))
+    };
+    match place {
+        "stdout" => stream(writeln!(std::io::stdout(), "{value:#}")),
+        "stderr" => stream(writeln!(std::io::stderr(), "{value:#}")),
+        file => write(&folder.join(file), value),
+    }
 }
 
 fn write(path: &Path, value: &Value) -> Result<(), T8nError> {

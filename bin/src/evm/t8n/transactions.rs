@@ -19,7 +19,7 @@ use super::T8nError;
 use crate::evm::number::{Number, narrow, narrow_option};
 
 /// A transaction, or why it cannot be one: then it is rejected, and the others are not.
-pub(super) type Candidate = Result<Transaction, String>;
+pub(in crate::evm) type Candidate = Result<Transaction, String>;
 
 /// A transaction's fields as everyone writes them, all optional but nonce, gas and value.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,7 +108,7 @@ pub(super) fn parse(txs: Value, chain_id: u64) -> Result<Vec<Candidate>, T8nErro
 }
 
 /// The items of an RLP list. One that is no transaction is rejected; after damage to the list itself nothing is read.
-pub(super) fn decode_list(bytes: &[u8]) -> Result<Vec<Candidate>, T8nError> {
+pub(in crate::evm) fn decode_list(bytes: &[u8]) -> Result<Vec<Candidate>, T8nError> {
     let mut rest =
         RlpHeader::decode_bytes(&mut &*bytes, true).map_err(|error| T8nError::input("txs", error))?;
     let mut transactions = Vec::new();

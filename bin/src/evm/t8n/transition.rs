@@ -9,6 +9,7 @@ use portico_evm::{
     BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, MemoryState, Overlay,
     SignatureRules, Transaction, recover_sender,
 };
+use portico_tracers::TraceFields;
 use revm::{
     Database, DatabaseCommit,
     state::{Account, TransactionId},
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::evm::{
     alloc::{Alloc, alloc_json},
-    eip3155::TraceFields,
     number::narrow,
 };
 

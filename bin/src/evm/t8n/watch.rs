@@ -7,19 +7,18 @@ use std::{
 };
 
 use alloy_primitives::B256;
+use portico_tracers::{Eip3155Tracer, TraceFields};
 use revm::{
     Inspector,
     context::ContextTr,
+    inspector::JournalExt,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter,
     },
 };
 
 use super::{T8nError, files::file_error};
-use crate::evm::{
-    eip3155::{Eip3155Tracer, TraceFields},
-    opcode_count::OpcodeCount,
-};
+use crate::evm::opcode_count::OpcodeCount;
 
 /// The inspector of a block.
 pub(super) struct Watch {
@@ -80,7 +79,7 @@ fn remove(file: &Path) -> Result<(), T8nError> {
     std::fs::remove_file(file).map_err(|source| file_error(file, source))
 }
 
-impl<C: ContextTr> Inspector<C, EthInterpreter> for Watch {
+impl<C: ContextTr<Journal: JournalExt>> Inspector<C, EthInterpreter> for Watch {
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut C) {
         if let Some(tracer) = &mut self.tracer {
             tracer.step(interpreter, context);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod duration;
+mod eip3155;
 mod erc7562;
 mod flat_calls;
 mod grams;
@@ -11,6 +12,7 @@ mod prestate;
 mod scripts;
 mod step_writer;
 mod struct_logs;
+mod unpaid;
 
 use std::{collections::VecDeque, io};
 
@@ -24,7 +26,11 @@ use revm::{Database, DatabaseRef, bytecode::Bytecode};
 use revm_inspectors::tracing::{CallTraceArena, DebugInspector, DebugInspectorError, TransactionContext};
 
 pub use self::{
-    flat_calls::FlatCalls, grams::Grams, legacy_calls::LegacyCalls, preimages::Preimages,
+    eip3155::{Eip3155Tracer, TraceFields, failure_text},
+    flat_calls::FlatCalls,
+    grams::Grams,
+    legacy_calls::LegacyCalls,
+    preimages::Preimages,
     step_writer::StepWriter,
 };
 use crate::{Bounded, Budget, Executed, Notes, StateBefore, TracerError, bounded::StepRecord};

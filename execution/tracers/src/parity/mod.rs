@@ -1,6 +1,5 @@
 //! OpenEthereum's traces, in Erigon's dialect.
 
-mod cost;
 mod vm_notes;
 mod vm_trace;
 mod vm_trace_text;

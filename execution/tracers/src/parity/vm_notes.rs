@@ -16,8 +16,10 @@ use revm::{
     },
 };
 
-use super::cost::{self, Instruction};
-use crate::notes::FrameNumbers;
+use crate::{
+    cost::{self, Instruction},
+    notes::FrameNumbers,
+};
 
 /// Bytes of memory that are noted of one transaction at most; what comes after is left out.
 const NOTED_BYTES_MAX: usize = 256 << 20;

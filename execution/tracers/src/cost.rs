@@ -17,12 +17,14 @@ use revm::{
     state::EvmState,
 };
 
+use crate::warmth::is_cold_slot;
+
 /// Words of the stack that an instruction's price depends on, at most.
 const WORDS: usize = 7;
 
 /// An instruction before it runs.
 #[derive(Debug, Clone)]
-pub(super) struct Instruction {
+pub(crate) struct Instruction {
     opcode: u8,
     /// From the top of the stack.
     words: [U256; WORDS],
@@ -38,7 +40,7 @@ struct Write {
 }
 
 impl Instruction {
-    pub(super) fn next<CTX: ContextTr<Journal: JournalExt>>(
+    pub(crate) fn next<CTX: ContextTr<Journal: JournalExt>>(
         interpreter: &Interpreter,
         context: &mut CTX,
     ) -> Self {
@@ -52,12 +54,17 @@ impl Instruction {
         Self { opcode, words, memory_len: interpreter.memory.size(), write }
     }
 
-    pub(super) fn opcode(&self) -> u8 {
+    pub(crate) fn opcode(&self) -> u8 {
         self.opcode
     }
 
+    /// The word at `depth` below the top; 0 where the stack has none.
+    pub(crate) fn word(&self, depth: usize) -> U256 {
+        self.words[depth]
+    }
+
     /// The word at `depth` below the top, as a size.
-    pub(super) fn size(&self, depth: usize) -> Option<usize> {
+    pub(crate) fn size(&self, depth: usize) -> Option<usize> {
         usize::try_from(self.words[depth]).ok()
     }
 
@@ -86,18 +93,16 @@ impl Write {
         new_value: U256,
         context: &mut CTX,
     ) -> Self {
+        let is_cold = is_cold_slot(&address, slot, context);
         let account = context.journal_ref().evm_state().get(&address);
         if let Some(slot) = account.and_then(|account| account.storage.get(&slot)) {
             let (original_value, present_value) = (slot.original_value, slot.present_value);
-            return Self {
-                change: SStoreResult { original_value, present_value, new_value },
-                is_cold: false,
-            };
+            return Self { change: SStoreResult { original_value, present_value, new_value }, is_cold };
         }
         // A read that fails fails again when the instruction runs.
         let value = context.db_mut().storage(address, slot).unwrap_or_default();
         let change = SStoreResult { original_value: value, present_value: value, new_value };
-        Self { change, is_cold: true }
+        Self { change, is_cold }
     }
 
     fn price(&self, prices: &GasParams, spec: SpecId) -> u64 {
@@ -110,9 +115,15 @@ impl Write {
     }
 }
 
+/// The price of the memory that `instruction` needs and of its work on it; `None` where no number of this size is.
+pub(crate) fn of_memory_and_work(instruction: &Instruction, prices: &GasParams, spec: SpecId) -> Option<u64> {
+    let (end, work) = memory_and_work(instruction, prices, spec)?;
+    instruction.expansion(end, prices)?.checked_add(work)
+}
+
 /// The price of `instruction`; `None` where no number of this size is its price, and for
 /// instructions whose price is not put together here.
-pub(super) fn of(
+pub(crate) fn of(
     instruction: &Instruction,
     prices: &GasParams,
     spec: SpecId,
@@ -120,15 +131,14 @@ pub(super) fn of(
 ) -> Option<u64> {
     let code = instruction.opcode;
     let base = u64::from(gas_table_spec(spec)[usize::from(code)]);
-    let (end, work) = memory_and_work(instruction, prices, spec)?;
+    let work = of_memory_and_work(instruction, prices, spec)?;
     let access = match code {
         opcode::SSTORE => instruction.write.as_ref().map_or(0, |write| write.price(prices, spec)),
         opcode::CALL => value_transfer(instruction, prices, spec, state),
         opcode::CALLCODE if !instruction.words[2].is_zero() => prices.transfer_value_cost(),
         _ => 0,
     };
-    let expansion = instruction.expansion(end, prices)?;
-    base.checked_add(expansion)?.checked_add(work)?.checked_add(access)
+    base.checked_add(work)?.checked_add(access)
 }
 
 /// How far the instruction needs memory, and the price of its work on it.

@@ -6,15 +6,15 @@
 //! ```
 //! Where the two differ it is go-ethereum's form: `refund` and `memSize` are numbers, `memory` is one string, the
 //! last line has `error` and no `pass`. An instruction that fails has one line, with its error; one that runs out of
-//! gas costs what was left. Gas used in the last line is that of the outermost frame.
+//! gas shows its price (`unpaid.rs`). Gas used in the last line is that of the outermost frame.
 
 use std::io::{self, Write};
 
 use alloy_primitives::{Bytes, U256, hex};
 use revm::{
     Inspector,
-    bytecode::opcode::OpCode,
     context::{ContextTr, JournalTr},
+    inspector::JournalExt,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, InstructionResult, Interpreter,
         InterpreterAction, InterpreterResult,
@@ -24,22 +24,29 @@ use revm::{
 };
 use serde::{Serialize, Serializer};
 
+use super::unpaid::Running;
+use crate::words;
+
 /// What the lines hold beside the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct TraceFields {
+pub struct TraceFields {
     /// The whole memory.
-    pub(crate) memory: bool,
+    pub memory: bool,
     /// The stack, bottom first.
-    pub(crate) stack: bool,
+    pub stack: bool,
     /// What the last call returned.
-    pub(crate) return_data: bool,
+    pub return_data: bool,
 }
 
 /// Writes the trace of one transaction after another to one place after another.
-pub(crate) struct Eip3155Tracer<W> {
+#[derive(Debug)]
+pub struct Eip3155Tracer<W> {
     fields: TraceFields,
     output: W,
     line: Line,
+    running: Option<Running>,
+    /// Of the last instruction that failed, in the frame that ends next.
+    error: Option<String>,
     /// Refund counters of the running frames, outermost first.
     refunds: Vec<i64>,
     /// The first write that failed; an inspector has no way to report it.
@@ -61,6 +68,8 @@ struct Line {
     mem_size: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     stack: Option<Vec<U256>>,
+    #[serde(skip)]
+    stack_len: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     return_data: Option<Bytes>,
     depth: usize,
@@ -86,15 +95,23 @@ fn hexadecimal<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::E
 
 impl<W: Write> Eip3155Tracer<W> {
     /// A tracer that writes to `output`.
-    pub(crate) fn new(fields: TraceFields, output: W) -> Self {
-        Self { fields, output, line: Line::default(), refunds: Vec::new(), failed: None }
+    pub fn new(fields: TraceFields, output: W) -> Self {
+        Self {
+            fields,
+            output,
+            line: Line::default(),
+            running: None,
+            error: None,
+            refunds: Vec::new(),
+            failed: None,
+        }
     }
 
     /// Flushes what was written and writes to `output` from now on.
     ///
     /// # Errors
     /// The first write that failed.
-    pub(crate) fn write_to(&mut self, output: W) -> io::Result<()> {
+    pub fn write_to(&mut self, output: W) -> io::Result<()> {
         self.flush()?;
         self.output = output;
         Ok(())
@@ -102,7 +119,7 @@ impl<W: Write> Eip3155Tracer<W> {
 
     /// # Errors
     /// The first write that failed.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         match self.failed.take() {
             Some(error) => Err(error),
             None => self.output.flush(),
@@ -126,10 +143,12 @@ impl<W: Write> Eip3155Tracer<W> {
     }
 
     fn end<C: ContextTr>(&mut self, context: &mut C, result: &InterpreterResult) {
+        let of_instruction = self.error.take();
         if context.journal().depth() > 0 {
             return;
         }
-        let error = (!result.result.is_ok()).then(|| error_text(result.result, None));
+        let failed = !result.result.is_ok();
+        let error = failed.then(|| of_instruction.unwrap_or_else(|| failure_text(result.result)));
         // A failed frame has lost all its gas, whatever the counter says at this point.
         let lost = result.result.is_halt();
         let gas_used = if lost { result.gas.limit() } else { result.gas.total_gas_spent() };
@@ -137,11 +156,12 @@ impl<W: Write> Eip3155Tracer<W> {
     }
 }
 
-impl<W: Write, C: ContextTr> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
+impl<W: Write, C: ContextTr<Journal: JournalExt>> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut C) {
         let depth = context.journal().depth();
         let op = interpreter.bytecode.opcode();
         let memory = &interpreter.memory;
+        self.running = Some(Running::next(interpreter, context));
         self.line = Line {
             pc: interpreter.bytecode.pc(),
             op,
@@ -150,15 +170,16 @@ impl<W: Write, C: ContextTr> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
             memory: self.fields.memory.then(|| hex::encode_prefixed(&*memory.slice(0..memory.size()))),
             mem_size: memory.size(),
             stack: self.fields.stack.then(|| interpreter.stack.data().to_vec()),
+            stack_len: interpreter.stack.len(),
             return_data: self.fields.return_data.then(|| interpreter.return_data.0.clone()),
             depth,
             refund: self.refund(depth, interpreter.gas.refunded()),
-            op_name: opcode_name(op),
+            op_name: words::name(op),
             error: None,
         };
     }
 
-    fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _: &mut C) {
+    fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut C) {
         let mut line = std::mem::take(&mut self.line);
         line.gas_cost = line.gas.saturating_sub(interpreter.gas.remaining());
         if let Some(action) = interpreter.bytecode.action() {
@@ -168,10 +189,11 @@ impl<W: Write, C: ContextTr> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
                     line.gas_cost = line.gas_cost.saturating_sub(inputs.gas_limit());
                 }
                 InterpreterAction::Return(result) if !result.result.is_ok() => {
-                    if is_out_of_gas(result.result) {
-                        line.gas_cost = line.gas;
-                    }
-                    line.error = Some(error_text(result.result, Some(line.op)));
+                    let result = result.result;
+                    let unpaid = self.running.as_ref().and_then(|running| running.cost(result, context));
+                    line.gas_cost = unpaid.unwrap_or(line.gas_cost);
+                    line.error = Some(instruction_text(result, line.op, line.stack_len));
+                    self.error = line.error.clone();
                 }
                 InterpreterAction::Return(_) | InterpreterAction::NewFrame(_) => {}
             }
@@ -188,13 +210,6 @@ impl<W: Write, C: ContextTr> Inspector<C, EthInterpreter> for Eip3155Tracer<W> {
     }
 }
 
-fn opcode_name(opcode: u8) -> String {
-    match OpCode::new(opcode) {
-        Some(known) => known.as_str().to_owned(),
-        None => format!("opcode {opcode:#x} not defined"),
-    }
-}
-
 fn is_out_of_gas(result: InstructionResult) -> bool {
     matches!(
         result,
@@ -207,8 +222,16 @@ fn is_out_of_gas(result: InstructionResult) -> bool {
     )
 }
 
-/// go-ethereum's words for an exception; `opcode` is the instruction that met it.
-pub(crate) fn error_text(result: InstructionResult, opcode: Option<u8>) -> String {
+/// go-ethereum's words for what an instruction met with `stack_len` words on the stack.
+fn instruction_text(result: InstructionResult, opcode: u8, stack_len: usize) -> String {
+    match result {
+        InstructionResult::Revert => failure_text(result),
+        result => words::of_instruction(result, opcode, stack_len),
+    }
+}
+
+/// go-ethereum's words for why a frame failed, whatever instruction it was.
+pub fn failure_text(result: InstructionResult) -> String {
     let text = match result {
         InstructionResult::Revert => "execution reverted",
         InstructionResult::CallTooDeep => "max call depth exceeded",
@@ -216,11 +239,7 @@ pub(crate) fn error_text(result: InstructionResult, opcode: Option<u8>) -> Strin
         out_of_gas if is_out_of_gas(out_of_gas) => "out of gas",
         InstructionResult::OpcodeNotFound
         | InstructionResult::InvalidFEOpcode
-        | InstructionResult::NotActivated => {
-            return opcode.map_or("invalid opcode".to_owned(), |opcode| {
-                format!("invalid opcode: {}", opcode_name(opcode))
-            });
-        }
+        | InstructionResult::NotActivated => "invalid opcode",
         InstructionResult::CallNotAllowedInsideStatic | InstructionResult::StateChangeDuringStaticCall => {
             "write protection"
         }
