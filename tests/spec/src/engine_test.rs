@@ -200,8 +200,7 @@ impl Node {
     fn blocks(&self, case: &BlockCase<'_>) -> Checked<u64> {
         let mut client = Client::connect(self.address)?;
         let mut refused = 0;
-        for (index, Arrival { exception, block }) in case.arrivals().enumerate() {
-            let what = format!("block {index} of the list");
+        for Arrival { exception, block, what, .. } in case.arrivals() {
             let block = match (&exception, block) {
                 // Bytes that are no block cannot be a payload.
                 (Some(_), Err(_)) => continue,

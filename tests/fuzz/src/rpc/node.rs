@@ -12,7 +12,7 @@ use std::{
 use eyre::{Result, ensure, eyre};
 use portico::{DataDir, import_files};
 use portico_chainspec::ChainSpec;
-use portico_db::{Database, DatabaseSettings, SyncMode};
+use portico_db::{Database, DatabaseSettings, LiveDatabase, SyncMode};
 use portico_files::BlockFiles;
 use portico_generator::{DatabaseState, Generator, GeneratorConfig, genesis, write_blocks, write_genesis};
 use portico_governor::{Class, Governor, GovernorSettings};
@@ -60,7 +60,7 @@ fn serve() -> Result<Served> {
         call_time_max: Duration::from_secs(CALL_SECONDS),
         ..QuerySettings::default()
     };
-    let query = Query::new(Arc::new(database), spec, settings);
+    let query = Query::new(LiveDatabase::of(Arc::new(database)), spec, settings);
     let mut limits = GovernorSettings::default();
     for class in Class::ALL {
         let limits = limits.of_mut(class);
