@@ -82,6 +82,9 @@ pub(crate) struct EngineArgs {
         value_name = "SECONDS"
     )]
     dev_period: u64,
+    /// With --dev, send so many transfers a second between accounts whose keys are known
+    #[arg(long = "dev.stream", env = "PORTICO_DEV_STREAM", requires = "dev", value_name = "PER SECOND")]
+    pub dev_stream: Option<f64>,
     /// Gas limit that blocks built here aim at
     #[arg(
         long = "miner.gaslimit",

@@ -5,6 +5,7 @@ pub mod cli;
 mod config;
 mod datadir;
 mod db;
+mod dev_stream;
 mod engine_args;
 pub mod evm;
 mod export;

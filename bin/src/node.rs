@@ -16,6 +16,7 @@ use portico_stages::{StopSignal, identity};
 use crate::{
     CLIENT_VERSION,
     datadir::DatabaseArgs,
+    dev_stream,
     engine_args::EngineArgs,
     import::{head, stop_on_signals_saying},
     init::{ChainArgs, ensure_genesis},
@@ -69,6 +70,9 @@ pub(crate) fn run(args: &NodeArgs) -> Result<()> {
         "{CLIENT_VERSION}"
     );
     let extra = tip.as_ref().map(|(tip, _)| args.engine.methods(tip, &query)).transpose()?;
+    if let Some(per_second) = args.engine.dev_stream {
+        dev_stream::start(&query, per_second, &stop)?;
+    }
     let served = runtime.block_on(serve(args, &governor, &database, extra, &stop));
     runtime.shutdown_timeout(Duration::from_secs(5));
     if let Some((_, worker)) = tip {

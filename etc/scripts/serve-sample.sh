@@ -11,7 +11,7 @@ cat <<TXT
 
 Three things to try in another terminal:
 
-  1. The head:
+  1. The head, which moves: a dev network goes on from the sample chain, with two transfers a second.
      curl -s -H 'content-type: application/json' http://127.0.0.1:$http -d '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'
 
   2. All token transfers of ten blocks, through the log index:
@@ -24,4 +24,5 @@ Ctrl-C stops the node.
 
 TXT
 exec "$portico" node --chain "$sample/genesis.json" --datadir "$sample/data" \
-    --http --http.port "$http" --graphql --metrics "127.0.0.1:$metrics"
+    --dev --dev.period 2 --dev.stream 2 --http --http.port "$http" --http.api eth,net,web3,debug,trace,txpool,ots,evm \
+    --graphql --metrics "127.0.0.1:$metrics"

@@ -27,7 +27,9 @@ use std::{
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use crossbeam_channel::Sender;
-use portico_chain::{ChainError, block_number_of, canonical_hash, read_checkpoint, read_header};
+use portico_chain::{
+    ChainError, block_number_of, canonical_hash, read_checkpoint, read_forkchoice, read_header,
+};
 use portico_chainspec::ChainSpec;
 use portico_consensus::ethash::LightCaches;
 use portico_db::{LiveDatabase, RoTxn};
@@ -131,6 +133,7 @@ impl Tip {
         }
         let hash = canonical_hash(&txn, number)?
             .ok_or(ChainError::Missing { what: "hash", block_number: number })?;
+        let named = read_forkchoice(&txn)?;
         drop(txn);
         let (work, orders) = crossbeam_channel::unbounded();
         let settings = config.settings;
@@ -138,7 +141,7 @@ impl Tip {
             config,
             stop: StopSignal::default(),
             light_caches: Arc::default(),
-            tree: Mutex::new(Tree::new((number, hash), settings)),
+            tree: Mutex::new(Tree::new((number, hash), named, settings)),
             changed: Condvar::new(),
             executing: Mutex::new(()),
             work,
@@ -151,6 +154,16 @@ impl Tip {
     pub fn head(&self) -> (u64, B256) {
         let tree = self.lock();
         (tree.number_of(&tree.head).unwrap_or_default(), tree.head)
+    }
+
+    /// The safe and the finalized block, as they were noted last, before a restart too.
+    pub fn named(&self) -> [Option<B256>; 2] {
+        self.lock().named
+    }
+
+    /// Notes what the consensus client says is safe and finalized; written with the next blocks.
+    pub fn set_named(&self, safe: Option<B256>, finalized: Option<B256>) {
+        self.lock().named = [safe, finalized];
     }
 
     /// Header of a block that was executed and whose state is at hand or can be had again: in memory or canonical.

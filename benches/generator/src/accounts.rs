@@ -26,6 +26,13 @@ pub struct User {
     pub(crate) has_delegated: bool,
 }
 
+impl User {
+    /// The account's key: that of an account which exists on generated chains only.
+    pub fn key(&self) -> &SecretKey {
+        &self.key
+    }
+}
+
 /// All users so far.
 #[derive(Debug)]
 pub struct Accounts {

@@ -308,17 +308,22 @@ fn sign_hash(key: &SecretKey, hash: B256) -> Signature {
 fn sign(snapshot: &Snapshot<'_>, request: CallRequest) -> Result<Transaction, QueryError> {
     let sender = request.from.unwrap_or_default();
     let key = key_of(sender).ok_or(QueryError::UnknownAccount { address: sender })?;
+    Ok(sign_with(&key, snapshot.fill_transaction(request)?))
+}
+
+/// The transaction, with a signature by `key` in place of the one that it has.
+pub fn sign_with(key: &SecretKey, transaction: Transaction) -> Transaction {
     fn signed<T: SignableTransaction<Signature>>(key: &SecretKey, tx: T) -> alloy_consensus::Signed<T> {
         let signature = sign_hash(key, tx.signature_hash());
         tx.into_signed(signature)
     }
-    Ok(match snapshot.fill_transaction(request)? {
-        Transaction::Legacy(tx) => Transaction::Legacy(signed(&key, tx.strip_signature())),
-        Transaction::Eip2930(tx) => Transaction::Eip2930(signed(&key, tx.strip_signature())),
-        Transaction::Eip1559(tx) => Transaction::Eip1559(signed(&key, tx.strip_signature())),
-        Transaction::Eip4844(tx) => Transaction::Eip4844(signed(&key, tx.strip_signature())),
-        Transaction::Eip7702(tx) => Transaction::Eip7702(signed(&key, tx.strip_signature())),
-    })
+    match transaction {
+        Transaction::Legacy(tx) => Transaction::Legacy(signed(key, tx.strip_signature())),
+        Transaction::Eip2930(tx) => Transaction::Eip2930(signed(key, tx.strip_signature())),
+        Transaction::Eip1559(tx) => Transaction::Eip1559(signed(key, tx.strip_signature())),
+        Transaction::Eip4844(tx) => Transaction::Eip4844(signed(key, tx.strip_signature())),
+        Transaction::Eip7702(tx) => Transaction::Eip7702(signed(key, tx.strip_signature())),
+    }
 }
 
 #[cfg(test)]

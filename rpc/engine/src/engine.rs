@@ -59,6 +59,10 @@ impl Engine {
     /// Drives `tip`; `query` is told what is safe and finalized.
     pub fn new(tip: Tip, query: Query, settings: EngineSettings) -> Self {
         let jobs = Jobs::start(tip.clone(), query.clone());
+        let [safe, finalized] = tip.named();
+        if safe.or(finalized).is_some() {
+            query.set_forkchoice(Forkchoice { safe, finalized });
+        }
         Self(Arc::new(Shared { tip, query, settings, jobs, forkchoice: Mutex::new(()) }))
     }
 
@@ -133,10 +137,9 @@ impl Engine {
             refused => return Ok(ForkchoiceUpdated::new(payload_status(refused, head))),
         }
         let named = |hash: B256| (!hash.is_zero()).then_some(hash);
-        self.0.query.set_forkchoice(Forkchoice {
-            safe: named(state.safe_block_hash),
-            finalized: named(state.finalized_block_hash),
-        });
+        let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
+        tip.set_named(safe, finalized);
+        self.0.query.set_forkchoice(Forkchoice { safe, finalized });
         let mut updated = ForkchoiceUpdated::new(status(PayloadStatusEnum::Valid, Some(head)));
         if let Some(attributes) = attributes {
             updated.payload_id = Some(self.begin_building(version, head, attributes)?);

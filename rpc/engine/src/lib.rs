@@ -19,7 +19,7 @@ mod methods;
 mod payload;
 mod testing;
 
-pub use dev::{Dev, DevSettings};
+pub use dev::{Dev, DevSettings, sign_with};
 pub use engine::{Engine, EngineSettings, GAS_LIMIT_TARGET};
 pub use error::EngineError;
 pub use methods::{debug_methods, dev_account_methods, dev_methods, engine_methods, testing_methods};

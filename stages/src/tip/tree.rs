@@ -73,6 +73,8 @@ pub(super) struct Tree {
     pub(super) base: (u64, B256),
     pub(super) nodes: HashMap<B256, Node>,
     pub(super) head: B256,
+    /// The safe and the finalized block.
+    pub(super) named: [Option<B256>; 2],
     /// Blocks that are being written, from the base's child on; their nodes are gone but for the last one.
     pub(super) persisting: Vec<(u64, B256)>,
     invalid: Remembered<Fault>,
@@ -82,12 +84,13 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(base: (u64, B256), settings: TipSettings) -> Self {
+    pub(super) fn new(base: (u64, B256), named: [Option<B256>; 2], settings: TipSettings) -> Self {
         Self {
             settings,
             base,
             nodes: HashMap::new(),
             head: base.1,
+            named,
             persisting: Vec::new(),
             invalid: Remembered::new(INVALID_BLOCKS_MAX),
             waiting: Remembered::new(settings.waiting_blocks_max),

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc, thread::JoinHa
 
 use alloy_primitives::B256;
 use crossbeam_channel::{Receiver, Sender};
-use portico_chain::{delete_side_block, write_side_block};
+use portico_chain::{delete_side_block, read_forkchoice, write_forkchoice, write_side_block};
 use portico_db::Layer;
 
 use super::Tip;
@@ -157,6 +157,10 @@ impl Tip {
         layers[1..].iter().for_each(|layer| all.extend(layer));
         let txn = self.live().database().begin_rw()?;
         txn.apply(&all)?;
+        let named = self.named();
+        if named != read_forkchoice(&txn)? {
+            write_forkchoice(&txn, named)?;
+        }
         for (number, hash) in blocks {
             delete_side_block(&txn, *number, *hash)?;
         }

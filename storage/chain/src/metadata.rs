@@ -8,6 +8,7 @@ use crate::ChainError;
 const CHAIN_ID: &str = "chain_id";
 const GENESIS_HASH: &str = "genesis_hash";
 const VERSIONS: &str = "versions";
+const FORKCHOICE: &str = "forkchoice";
 
 /// What makes a chain this chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,21 @@ pub fn read_identity<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<Option<Chai
 pub fn write_identity(txn: &RwTxn<'_>, identity: ChainIdentity) -> Result<(), ChainError> {
     txn.put::<tables::Metadata>(&CHAIN_ID.to_owned(), &identity.chain_id.to_be_bytes().to_vec())?;
     txn.put::<tables::Metadata>(&GENESIS_HASH.to_owned(), &identity.genesis_hash.to_vec())?;
+    Ok(())
+}
+
+/// The safe and the finalized block that a consensus client named last.
+pub fn read_forkchoice<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<[Option<B256>; 2], ChainError> {
+    let Some(bytes) = txn.get::<tables::Metadata>(&FORKCHOICE.to_owned())? else { return Ok([None; 2]) };
+    let bytes: [u8; 64] = bytes.try_into().map_err(|_| ChainError::BadMetadata("forkchoice"))?;
+    let named = |bytes: &[u8]| Some(B256::from_slice(bytes)).filter(|hash| !hash.is_zero());
+    Ok([named(&bytes[..32]), named(&bytes[32..])])
+}
+
+/// Notes the safe and the finalized block.
+pub fn write_forkchoice(txn: &RwTxn<'_>, named: [Option<B256>; 2]) -> Result<(), ChainError> {
+    let bytes = named.map(|hash| hash.unwrap_or_default().0).concat();
+    txn.put::<tables::Metadata>(&FORKCHOICE.to_owned(), &bytes)?;
     Ok(())
 }
 
