@@ -1,6 +1,7 @@
 //! `portico bench`: heavy chains, what it takes to import them, and how fast they are served.
 
 mod baseline;
+mod engine;
 mod generate;
 mod import;
 mod rpc;
@@ -17,6 +18,8 @@ pub enum BenchCommand {
     Generate(generate::GenerateArgs),
     /// Import block files into a new database and compare with what the bare libraries take
     Import(import::ImportArgs),
+    /// Import block files but for the last blocks, bring those one by one, and print how long each step takes
+    Engine(engine::EngineArgs),
     /// Ask a database's chain many questions and print how fast they are answered
     Rpc(rpc::RpcArgs),
     /// Import block files while clients send the heaviest calls, and print what that costs
@@ -27,6 +30,7 @@ pub(crate) fn run(command: BenchCommand) -> Result<()> {
     match command {
         BenchCommand::Generate(args) => generate::run(&args),
         BenchCommand::Import(args) => import::run(&args),
+        BenchCommand::Engine(args) => engine::run(&args),
         BenchCommand::Rpc(args) => rpc::run(&args),
         BenchCommand::Abuse(args) => rpc::run_abuse(&args),
     }

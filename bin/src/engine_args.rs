@@ -135,6 +135,7 @@ impl EngineArgs {
                 ..TipSettings::default()
             },
             scratch: data_dir.scratch()?,
+            observer: Box::new(()),
         })?)
     }
 

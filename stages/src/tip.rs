@@ -35,7 +35,7 @@ use portico_consensus::ethash::LightCaches;
 use portico_db::{LiveDatabase, RoTxn};
 
 use crate::{
-    FORWARD, PipelineConfig, StageError, StageId, StageSettings, StopSignal,
+    FORWARD, PipelineConfig, PipelineObserver, StageError, StageId, StageSettings, StopSignal,
     tip::tree::{Node, Tree},
 };
 
@@ -74,6 +74,8 @@ pub struct TipConfig {
     pub settings: TipSettings,
     /// Folder for sorted loads that do not fit memory.
     pub scratch: PathBuf,
+    /// Who watches the stages.
+    pub observer: Box<dyn PipelineObserver + Send + Sync>,
 }
 
 /// What became of a block.
@@ -251,7 +253,7 @@ impl Tip {
             spec: &config.spec,
             settings: &config.stages,
             stop: &self.0.stop,
-            observer: &(),
+            observer: &*config.observer,
             scratch: config.scratch.clone(),
             light_caches: self.0.light_caches.clone(),
         }

@@ -24,15 +24,15 @@ pub trait TxpoolApi {
     #[method(name = "status")]
     async fn status(&self) -> RpcResult<PoolStatus>;
 
-    /// All of them, by sender and nonce.
+    /// All of them but blob transactions, by sender and nonce.
     #[method(name = "content")]
     async fn content(&self) -> RpcResult<PoolContent<RpcTransaction>>;
 
-    /// Those of a sender, by nonce.
+    /// Those of a sender but blob transactions, by nonce.
     #[method(name = "contentFrom")]
     async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>>;
 
-    /// All of them in a line each, by sender and nonce.
+    /// All of them but blob transactions, in a line each, by sender and nonce.
     #[method(name = "inspect")]
     async fn inspect(&self) -> RpcResult<PoolContent<String>>;
 }
@@ -89,7 +89,7 @@ impl Txpool {
                 let shown = by_sender
                     .into_iter()
                     .map(|(sender, transactions)| (sender.to_checksum(None), by_nonce(&transactions, show)));
-                shown.collect()
+                shown.filter(|(_, transactions)| !transactions.0.is_empty()).collect()
             };
             Ok(PoolContent { pending: shown(contents.pending), queued: shown(contents.queued) })
         };
@@ -97,8 +97,10 @@ impl Txpool {
     }
 }
 
+/// Blob transactions are left out, as go-ethereum does it: they are counted, and found by their hash.
 fn by_nonce<T>(transactions: &[Arc<PoolTransaction>], show: fn(&PoolTransaction) -> T) -> ByNonce<T> {
-    ByNonce(transactions.iter().map(|transaction| (transaction.nonce(), show(transaction))).collect())
+    let listed = transactions.iter().filter(|transaction| !transaction.is_blob());
+    ByNonce(listed.map(|transaction| (transaction.nonce(), show(transaction))).collect())
 }
 
 /// A transaction in a line, as go-ethereum writes it.

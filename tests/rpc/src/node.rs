@@ -68,6 +68,7 @@ impl RpcNode {
             stages: node.settings.clone(),
             settings: TipSettings::default(),
             scratch: node.data_dir().scratch()?,
+            observer: Box::new(()),
         })?;
         let query = Query::new(live, node.spec.clone(), settings);
         query.set_pool(Arc::new(Pool::new(Default::default(), node.spec.clone())));

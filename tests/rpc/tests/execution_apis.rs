@@ -17,16 +17,11 @@ const OLD_FEE_CODE: &str =
 const OLD_REVERT_CODE: &str = "the older release has -32000 for a simulated revert, the newer one 3";
 
 /// Conversations that go otherwise, and why.
-const KNOWN: [(&str, &str, &str); 13] = [
+const KNOWN: [(&str, &str, &str); 12] = [
     (
         "chain-54-osaka-bpo",
         "eth_capabilities/get-capabilities",
         "the recorded node deletes old logs, this one old proofs only: optional fields",
-    ),
-    (
-        "chain-54-osaka-bpo",
-        "txpool_content/get-content",
-        "one of its transactions comes from a conversation with testing_buildBlockV1, which is skipped",
     ),
     ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key", OLD_CODE),
     ("chain-45-prague", "eth_getStorageAt/get-storage-invalid-key-too-large", OLD_CODE),

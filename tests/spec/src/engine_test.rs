@@ -165,6 +165,7 @@ impl Node {
             stages: StageSettings { etl_bytes: 1 << 20, ..StageSettings::default() },
             settings: TipSettings { memory_blocks_min: 1, memory_blocks_max: 2, ..TipSettings::default() },
             scratch: runner.folder.path().to_owned(),
+            observer: Box::new(()),
         };
         let (tip, worker) = Tip::start(config).map_err(|error| said(&error))?;
         let query = Query::new(live, spec.clone(), QuerySettings::default());

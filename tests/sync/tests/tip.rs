@@ -81,6 +81,7 @@ fn start(node: &TestNode, settings: TipSettings) -> (Tip, TipWorker) {
         stages: StageSettings::default(),
         settings,
         scratch: node.data_dir().scratch().unwrap(),
+        observer: Box::new(()),
     };
     Tip::start(config).unwrap()
 }
