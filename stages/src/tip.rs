@@ -229,6 +229,8 @@ impl Tip {
             match tree.nodes.get(hash) {
                 Some(Node { indexed: false, .. }) => tree = self.wait(tree),
                 Some(_) => return Ok((tree, true)),
+                // The database may be beyond the base already.
+                None if tree.base.1 == *hash && !tree.persisting.is_empty() => tree = self.wait(tree),
                 None => {
                     let is_base = tree.base.1 == *hash;
                     return Ok((tree, is_base));

@@ -117,18 +117,12 @@ impl Tip {
             {
                 continue;
             }
-            let indexed = match tree.nodes.get(&hash) {
-                Some(node) => node.indexed,
-                None if tree.base.1 == hash => true,
+            if !tree.nodes.contains_key(&hash) && tree.base.1 != hash {
                 // It went while nobody looked.
-                None => continue,
-            };
-            tree.head = hash;
-            if indexed {
-                self.publish_head(&tree)?;
-            } else {
-                self.live().announce();
+                continue;
             }
+            tree.head = hash;
+            self.publish_head(&tree)?;
             drop(tree);
             self.0.changed.notify_all();
             self.send(Work::Persist);
@@ -136,11 +130,15 @@ impl Tip {
         }
     }
 
-    /// Shows readers the head, which is findable.
+    /// Shows readers the head if it is findable; else what they see stays until it is, for which they wait.
     pub(super) fn publish_head(&self, tree: &super::Tree) -> Result<(), StageError> {
+        let head = tree.nodes.get(&tree.head);
+        if head.is_some_and(|node| !node.indexed) {
+            self.live().announce();
+            return Ok(());
+        }
         let base = self.live().database().begin_ro()?.id();
-        let view = tree.nodes.get(&tree.head).map(|node| node.view.clone());
-        self.live().publish(view, base);
+        self.live().publish(head.map(|node| node.view.clone()), base);
         Ok(())
     }
 
