@@ -23,13 +23,13 @@ use portico_consensus::{
     BodyView, Parent, RLP_BLOCK_SIZE_MAX, next_base_fee, next_excess_blob_gas, receipts_root_and_bloom,
     total_difficulty, validate_body, validate_header_with,
 };
-use portico_db::{Layer, RwTxn, View};
+use portico_db::RwTxn;
 use portico_evm::{
     BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, NoOpInspector, Overlay, Receipt,
 };
 use portico_state::{BlockChanges, PlainReader};
 
-use super::{Tip, tree::Node, worker::Work};
+use super::{Tip, tree::Made, worker::Work};
 use crate::{
     BlockRange, Pipeline, SharedSource, StageError, StageId,
     execution::{
@@ -114,8 +114,7 @@ pub struct BuiltBlock {
     pub requests: Option<Requests>,
     /// RLP of the block access list, from Amsterdam on.
     pub access_list: Option<Bytes>,
-    layer: Layer,
-    view: View,
+    made: Made,
 }
 
 impl Tip {
@@ -137,6 +136,7 @@ impl Tip {
         let number = tree.number_of(parent).unwrap_or_default();
         // Within the lock: the base does not move under the view.
         let txn = self.live().database().begin_in_memory(&tree.view_of(parent))?;
+        let base = tree.base;
         drop(tree);
         let missing = |what| ChainError::Missing { what, block_number: number };
         let parent_header = read_header(&txn, number)?.ok_or_else(|| missing("header"))?;
@@ -156,35 +156,27 @@ impl Tip {
         };
         work.finish(&block)?;
         let (view, layer) = txn.into_layer()?;
+        let made = Made { parent: block.header.parent_hash, layer, view, base };
         Ok(Some(BuiltBlock {
             block,
             fees: filled.fees,
             requests: filled.outcome.requests,
             access_list: filled.access_list.map(Bytes::from),
-            layer,
-            view,
+            made,
         }))
     }
 
     /// Takes a block that was built here as one that was executed; says whether its parent is still at hand.
     pub fn adopt(&self, built: &BuiltBlock) -> bool {
-        let (hash, parent) = (built.block.hash, built.block.header.parent_hash);
+        let hash = built.block.hash;
         let mut tree = self.lock();
         if tree.number_of(&hash).is_some() {
             return true;
         }
-        if !tree.nodes.contains_key(&parent) && tree.base.1 != parent {
+        if !tree.attach(&built.block.header, hash, built.made.clone()) {
             return false;
         }
         tree.keep(Arc::new(built.block.clone()));
-        tree.insert(Node {
-            header: built.block.header.clone(),
-            hash,
-            parent: Some(parent),
-            layer: Arc::new(built.layer.clone()),
-            view: built.view.clone(),
-            indexed: false,
-        });
         drop(tree);
         self.send(Work::Index(hash));
         true

@@ -8,7 +8,11 @@ use portico_chain::{
     write_side_block,
 };
 
-use super::{Tip, Verdict, tree::Fault, tree::Node, worker::Work};
+use super::{
+    Tip, Verdict,
+    tree::{Fault, Made, Node},
+    worker::Work,
+};
 use crate::{
     Pipeline, SharedSource, StageError, held_blocks::HeldBlocks, order::validating_and_indexing,
     tree::decode_side_block,
@@ -257,6 +261,7 @@ impl Tip {
         let number = tree.number_of(&parent).unwrap_or_default().saturating_add(1);
         // Within the lock: the base does not move under the view.
         let txn = self.live().database().begin_in_memory(&tree.view_of(&parent))?;
+        let base = tree.base;
         drop(tree);
         let source = Rc::new(RefCell::new(HeldBlocks::default()));
         source.borrow_mut().hold_behind(number - 1, vec![(**block).clone()]);
@@ -264,20 +269,9 @@ impl Tip {
         let (validating, _) = validating_and_indexing();
         Pipeline::new(self.pipeline_config(), &shared).forward_within(&txn, validating, number)?;
         let (view, layer) = txn.into_layer()?;
-        let mut tree = self.lock();
-        if !tree.nodes.contains_key(&parent) && tree.base.1 != parent {
+        if !self.lock().attach(&block.header, block.hash, Made { parent, layer, view, base }) {
             return Ok(false);
         }
-        // The base may have moved meanwhile, along this chain: then the view only has more rows than it needs.
-        tree.insert(Node {
-            header: block.header.clone(),
-            hash: block.hash,
-            parent: Some(parent),
-            layer: Arc::new(layer),
-            view,
-            indexed: false,
-        });
-        drop(tree);
         self.send(Work::Index(block.hash));
         Ok(true)
     }

@@ -27,6 +27,16 @@ pub(super) struct Node {
     pub(super) indexed: bool,
 }
 
+/// What executing a block gave.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) parent: B256,
+    pub(super) layer: Layer,
+    /// All that differs from the base of then.
+    pub(super) view: View,
+    pub(super) base: (u64, B256),
+}
+
 /// A hash of which something is remembered, the oldest forgotten first.
 #[derive(Debug)]
 struct Remembered<T> {
@@ -153,6 +163,21 @@ impl Tree {
         self.path_to(hash).iter().any(|node| node.hash == *ancestor)
     }
 
+    /// Adds a block that was executed upon its parent, if that is still at hand and the database is not about to move
+    /// away from it; says whether it is.
+    pub(super) fn attach(&mut self, header: &Header, hash: B256, made: Made) -> bool {
+        let Made { parent, layer, view, base } = made;
+        let at_hand =
+            self.nodes.contains_key(&parent) || (self.base.1 == parent && self.persisting.is_empty());
+        if at_hand && !self.nodes.contains_key(&hash) {
+            // What is below may have been written since it was executed.
+            let view = if self.base == base { view } else { self.view_of(&parent).with(&layer) };
+            let (header, layer) = (header.clone(), Arc::new(layer));
+            self.insert(Node { header, hash, parent: Some(parent), layer, view, indexed: false });
+        }
+        at_hand
+    }
+
     /// Adds a block; forgets others when there are too many: the lowest tips beside the canonical chain.
     pub(super) fn insert(&mut self, node: Node) {
         let added = node.hash;
@@ -185,6 +210,7 @@ impl Tree {
 
     /// The database's head is now `base`, whose own node goes: the others' views become shorter.
     pub(super) fn move_base(&mut self, base: (u64, B256)) {
+        self.retain_descendants(&base.1);
         self.base = base;
         self.nodes.remove(&base.1);
         let mut order: Vec<(u64, B256)> =
