@@ -93,7 +93,7 @@ impl Pool {
     /// Forgets all transactions; the head stays.
     pub fn clear(&self) {
         let mut state = self.write();
-        *state = State::new(self.settings.clone(), state.head.clone(), state.fork);
+        *state = State::new(self.settings.clone(), state.head, state.fork);
     }
 
     /// What it was made with.

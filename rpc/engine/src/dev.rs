@@ -115,7 +115,7 @@ impl Dev {
                 let state = self.lock();
                 let patience = state.period.unwrap_or(PATIENCE);
                 let announced = || mined_for != Some(pool.announced());
-                let quiet = |state: &mut State| !state.stopped && !(state.automatic && announced());
+                let quiet = |state: &mut State| !(state.stopped || state.automatic && announced());
                 // A sender's call wakes us; other transactions are seen soon enough.
                 let wait = self.0.changed.wait_timeout_while(state, patience.min(PATIENCE), quiet);
                 let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);

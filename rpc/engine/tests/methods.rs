@@ -115,7 +115,8 @@ fn hash_of(payload: &Value) -> B256 {
 /// The payload with another field, and the hash that it then has.
 fn altered(payload: &Value, field: &str, value: Value) -> Value {
     use alloy_rpc_types_engine::{
-        CancunPayloadFields, ExecutionPayload, ExecutionPayloadSidecar, ExecutionPayloadV3, PraguePayloadFields,
+        CancunPayloadFields, ExecutionPayload, ExecutionPayloadSidecar, ExecutionPayloadV3,
+        PraguePayloadFields,
     };
     let mut payload = payload.clone();
     payload[field] = value;
@@ -136,12 +137,18 @@ async fn a_block_goes_from_attributes_to_head() {
     assert!(capabilities.as_array().unwrap().contains(&json!("engine_newPayloadV5")));
     assert!(!capabilities.as_array().unwrap().contains(&json!("engine_exchangeCapabilities")));
     let version = node.result("engine_getClientVersionV1", json!([{}])).await;
-    assert_eq!(version, json!([{ "code": "PO", "name": "Portico", "version": "1.2.3", "commit": "01234567" }]));
+    assert_eq!(
+        version,
+        json!([{ "code": "PO", "name": "Portico", "version": "1.2.3", "commit": "01234567" }])
+    );
 
     let payload = build(&node, node.genesis, 1000).await;
     assert_eq!((&payload["blockNumber"], &payload["timestamp"]), (&json!("0x1"), &json!("0x3e8")));
     let status = node.result("engine_newPayloadV4", new_payload(&payload)).await;
-    assert_eq!(status, json!({ "status": "VALID", "latestValidHash": payload["blockHash"], "validationError": null }));
+    assert_eq!(
+        status,
+        json!({ "status": "VALID", "latestValidHash": payload["blockHash"], "validationError": null })
+    );
     assert_eq!(node.head(), node.genesis, "nobody chose it");
     let head = hash_of(&payload);
     let state = json!({ "headBlockHash": head, "safeBlockHash": head, "finalizedBlockHash": node.genesis });
@@ -216,7 +223,8 @@ async fn bad_attributes_leave_the_head_chosen_and_a_bad_forkchoice_does_not() {
     assert_eq!(node.result("engine_forkchoiceUpdatedV3", params).await["payloadId"], id, "the same wish");
     assert_eq!(node.code("engine_getPayloadV4", json!([id])).await, -38005);
 
-    let state = json!({ "headBlockHash": node.genesis, "safeBlockHash": first, "finalizedBlockHash": B256::ZERO });
+    let state =
+        json!({ "headBlockHash": node.genesis, "safeBlockHash": first, "finalizedBlockHash": B256::ZERO });
     node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(first), null])).await;
     assert_eq!(node.code("engine_forkchoiceUpdatedV3", json!([state, null])).await, -38002);
     assert_eq!(node.head(), first);
@@ -241,14 +249,16 @@ async fn bad_missing_and_foreign_blocks_have_their_statuses() {
     assert!(status["validationError"].as_str().unwrap().contains("state root"), "{status}");
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(hash_of(&bad)), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "INVALID");
-    let child = altered(&altered(&payload, "parentHash", bad["blockHash"].clone()), "blockNumber", json!("0x2"));
+    let child =
+        altered(&altered(&payload, "parentHash", bad["blockHash"].clone()), "blockNumber", json!("0x2"));
     let status = node.result("engine_newPayloadV4", new_payload(&child)).await;
     assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("INVALID"), &json!(node.genesis)));
 
     let orphan = altered(&payload, "parentHash", json!(B256::repeat_byte(4)));
     let status = node.result("engine_newPayloadV4", new_payload(&orphan)).await;
     assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("SYNCING"), &Value::Null));
-    let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(hash_of(&orphan)), null])).await;
+    let updated =
+        node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(hash_of(&orphan)), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "SYNCING");
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(B256::ZERO), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "INVALID");

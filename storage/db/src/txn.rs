@@ -6,6 +6,7 @@ use libmdbx::{Decodable, NoWriteMap, RO, RW, TransactionKind, WriteFlags};
 
 use crate::{
     Cursor, DbError, Key, Layer, Table, Value, View,
+    cursor::Row,
     layer::{Layered, MergedCursor, MergedRow},
     tables::TABLES,
 };
@@ -72,7 +73,7 @@ pub(crate) fn decode_value<T: Table>(bytes: &[u8]) -> Result<T::Value, DbError> 
     T::Value::decode(bytes).map_err(|source| DbError::Corrupt { table: T::NAME, source })
 }
 
-pub(crate) fn decode_row<T: Table>(row: Option<MergedRow>) -> Result<Option<(T::Key, T::Value)>, DbError> {
+pub(crate) fn decode_row<T: Table>(row: Option<MergedRow>) -> Result<Option<Row<T>>, DbError> {
     let Some((key, value)) = row else { return Ok(None) };
     let key = T::Key::decode(&key).map_err(|source| DbError::Corrupt { table: T::NAME, source })?;
     Ok(Some((key, decode_value::<T>(&value)?)))
