@@ -42,7 +42,9 @@ async fn serve() -> Option<Served> {
         RpcNode::import_with(&chain.join("genesis.json"), &chain.join("blocks.bin"), settings).unwrap();
     let mut bounds = GovernorSettings::default();
     for class in Class::ALL {
-        bounds.of_mut(class).time = Duration::from_secs(600);
+        let bounds = bounds.of_mut(class);
+        // How soon work stops is measured, and not how soon a busy machine lets its thread run.
+        (bounds.time, bounds.nice) = (Duration::from_secs(600), 0);
     }
     let governor = Governor::start(node.query().clone(), &bounds).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -128,13 +130,11 @@ fn endless() -> Vec<(Class, &'static str, Value)> {
     let address = "0x00000000000000000000000000000000000000aa";
     let code = json!({ address: { "code": "0x5b600056" } });
     let call = json!({ "to": address, "gas": "0xffffffffffff" });
-    let calls = json!([{ "blockStateCalls": [{ "stateOverrides": code, "calls": [call] }] }, "latest"]);
     let script = "{step(log){this.last=log.op.toString()},fault(){},result(){return 1}}";
     let traced = |tracer: &str| json!([call, "latest", { "stateOverrides": code, "tracer": tracer }]);
     vec![
         (Class::Call, "eth_call", json!([call, "latest", code])),
         (Class::Call, "eth_estimateGas", json!([call, "latest", code])),
-        (Class::Call, "eth_simulateV1", calls),
         (Class::Trace, "debug_traceCall", traced("callTracer")),
         (Class::Trace, "debug_traceCall", traced(script)),
     ]

@@ -14,6 +14,9 @@ const SAMPLED: u64 = 64;
 /// Recipients that are tried to find one with few hits.
 const TRIED: usize = 64;
 
+/// Hits from which on a recipient is not rare.
+const MANY: usize = 20;
+
 /// What the chain has that can be asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
@@ -162,10 +165,16 @@ async fn rarest(
     let mut rarest: Option<Hits> = None;
     let step = receivers.len().div_ceil(TRIED).max(1);
     for whom in receivers.iter().step_by(step) {
-        let Ok(found) = client.result(method, &search(whom, 0..=u64::MAX)).await else { continue };
+        let mut params = search(whom, 0..=u64::MAX);
+        // Logs are found without executing anything, and the method knows no such member.
+        params[0]["count"] = json!(MANY);
+        let Ok(found) = client.result(method, &params).await else { continue };
         let block_number =
             |hit: &Value| hit["blockNumber"].as_u64().or_else(|| number(&hit["blockNumber"]).ok());
         let Some(hits) = Hits::of(whom, &found, block_number) else { continue };
+        if hits.count >= MANY {
+            continue;
+        }
         if rarest.as_ref().is_none_or(|rarest| hits.is_rarer(rarest)) {
             rarest = Some(hits);
         }

@@ -21,7 +21,7 @@ const RECURSION_MAX: usize = 128;
 /// Values on the engine's stack.
 const STACK_MAX: usize = 10 << 10;
 /// Bytes of what a script gives, as JSON.
-const RESULT_BYTES_MAX: usize = 64 << 20;
+const RESULT_BYTES_MAX: usize = 16 << 20;
 
 /// Refuses a script that is no tracer's.
 pub(super) fn check_length(options: &GethDebugTracingOptions) -> Result<(), TracerError> {
