@@ -71,6 +71,7 @@ impl Stage for Execution {
         checked.map_err(|_| StageError::Worker(StageId::Execution))??;
         let output = batch?;
         read.map_err(|_| StageError::Worker(StageId::Execution))??;
+        context.stop.check()?;
         write_overlay(txn, &overlay.into_writes())?;
         Ok(output)
     }
