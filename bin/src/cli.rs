@@ -1,6 +1,6 @@
 //! The command line: global flags and the list of subcommands.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -16,6 +16,10 @@ use crate::{
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// TOML file with settings: a flag `--http.port` is the key "http.port", or `port` in `[http]`; flags and the
+    /// environment go before it
+    #[arg(long, global = true, env = "PORTICO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -83,7 +87,7 @@ pub fn main() -> ExitCode {
             Ok(exit_code) => return exit_code,
             Err(error) => Err(error),
         },
-        Command::Config(args) => config::run(&args),
+        Command::Config(args) => config::run(&args, cli.config.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,9 @@ pub struct ExportArgs {
     /// Last block; the head without it
     #[arg(long, value_name = "BLOCK")]
     to: Option<u64>,
+    /// Overwrite a file that is there
+    #[arg(long)]
+    force: bool,
     /// A file that ends in .rlp or .rlp.gz, or a folder for era1 files
     path: PathBuf,
 }
@@ -40,6 +43,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     }
     let name = args.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if name.ends_with(".rlp") || name.ends_with(".rlp.gz") {
+        if args.path.exists() && !args.force {
+            bail!("{} is there already: --force overwrites it", args.path.display());
+        }
         write_rlp(&database, args.from..=to, &args.path)?;
     } else if args.path.is_dir() {
         write_era1(&database, spec.name(), args.from..=to, &args.path)?;

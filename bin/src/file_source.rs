@@ -5,7 +5,7 @@ use std::{collections::VecDeque, iter::Peekable, sync::Arc};
 use alloy_primitives::B256;
 use portico_chainspec::ChainSpec;
 use portico_files::{BlockFiles, Blocks, FileBlock, FileError};
-use portico_stages::{BlockSource, SourceBody, SourceError, SourceHeader, SourceLimit};
+use portico_stages::{BlockSource, SourceBody, SourceError, SourceHeader, SourceLimit, StopSignal};
 
 /// Blocks of a set of files, in order of number.
 ///
@@ -19,6 +19,7 @@ pub struct FileSource {
     /// The block behind which `blocks` stands.
     last: Option<(u64, B256)>,
     spec: Arc<ChainSpec>,
+    stop: StopSignal,
 }
 
 /// The blocks with the file that each came from left aside: that file is found again by number when needed.
@@ -41,7 +42,12 @@ impl FileSource {
     /// Blocks from `files`, whose block 0, when it is in them, must be the genesis block of `spec`.
     pub fn new(files: BlockFiles, spec: Arc<ChainSpec>) -> Self {
         let blocks = FileBlocks(files.blocks()).peekable();
-        Self { files, blocks, held: VecDeque::new(), last: None, spec }
+        Self { files, blocks, held: VecDeque::new(), last: None, spec, stop: StopSignal::default() }
+    }
+
+    /// Lets a long read end when someone asks to stop: it gives what it has read so far.
+    pub fn ending_with(self, stop: &StopSignal) -> Self {
+        Self { stop: stop.clone(), ..self }
     }
 
     /// The file that holds a block, for naming it in an error.
@@ -99,7 +105,10 @@ impl BlockSource for FileSource {
             return Ok(headers);
         }
         let mut body_bytes = 0;
-        while headers.len() < limit.blocks as usize && body_bytes < limit.body_bytes {
+        while headers.len() < limit.blocks as usize
+            && body_bytes < limit.body_bytes
+            && !self.stop.is_stopped()
+        {
             let block = match self.blocks.peek() {
                 None => break,
                 // What came before it is good; the error comes when it is asked for again.

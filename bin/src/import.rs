@@ -42,7 +42,8 @@ pub struct ImportArgs {
     /// Serve Prometheus metrics at this address and port meanwhile
     #[arg(long, env = "PORTICO_METRICS", value_name = "ADDRESS:PORT")]
     metrics: Option<std::net::SocketAddr>,
-    /// Block files or folders of them, in any order
+    /// Block files or folders of them, in any order. Receipts in archives are not read: execution makes them, and each
+    /// block's are compared with its header
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -222,7 +223,7 @@ pub fn import_files(
 ) -> Result<ImportEnd> {
     ensure_genesis(database, spec, data_dir)?;
     let branch = find_branch(database, &files)?;
-    let source = Rc::new(RefCell::new(FileSource::new(files, spec.clone())));
+    let source = Rc::new(RefCell::new(FileSource::new(files, spec.clone()).ending_with(stop)));
     let shared: SharedSource = source.clone();
     let config = PipelineConfig {
         database,

@@ -13,6 +13,8 @@ use portico_stages::{
 
 /// How often the live line changes.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How often there is a log line within a batch when there is no terminal.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows a pipeline at work and sums up what each stage did.
 pub(crate) struct SyncProgress {
@@ -95,6 +97,14 @@ impl SyncProgress {
         line.tick();
     }
 
+    fn log(&self, state: &State, block_number: u64) {
+        let percent = self.expected.filter(|expected| *expected > 0).map(|expected| {
+            let share = block_number.min(expected) as f64 / expected as f64;
+            format!("{:.1}", share * 100.0)
+        });
+        tracing::info!(stage = %state.stage, block_number, to = state.range.to, percent, "at work");
+    }
+
     /// Seconds left, from the blocks that have gone through execution so far.
     fn eta(&self, state: &State, block_number: u64) -> Option<u64> {
         let (expected, first) = (self.expected?, state.first?);
@@ -106,13 +116,15 @@ impl SyncProgress {
 
 impl Progress for SyncProgress {
     fn at(&self, block_number: u64, counters: Counters) {
-        if self.line.is_none() {
+        let every = if self.line.is_some() { REDRAW } else { LOG_EVERY };
+        let mut state = self.lock();
+        if state.drawn.elapsed() < every {
             return;
         }
-        let mut state = self.lock();
-        if state.drawn.elapsed() >= REDRAW {
-            state.drawn = Instant::now();
-            self.draw(&state, block_number, counters);
+        state.drawn = Instant::now();
+        match self.line {
+            Some(_) => self.draw(&state, block_number, counters),
+            None => self.log(&state, block_number),
         }
     }
 }

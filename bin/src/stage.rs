@@ -4,11 +4,11 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use clap::{Subcommand, ValueEnum};
 use eyre::{Result, bail};
-use portico_chain::{check_identity, prune_checkpoint, read_checkpoint};
+use portico_chain::{canonical_hash, check_identity, prune_checkpoint, read_checkpoint};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, SyncMode};
 use portico_stages::{
-    FORWARD, NoBlocks, Pipeline, PipelineConfig, SharedSource, StageId, StageSettings, UNWIND, identity,
+    FORWARD, NoBlocks, Pipeline, PipelineConfig, SharedSource, StageId, StageSettings, identity,
 };
 
 use crate::{
@@ -170,11 +170,16 @@ fn run_one(on: &StageOn, to: Option<u64>) -> Result<()> {
 fn unwind(chain: &ChainArgs, database: &DatabaseArgs, stages: &StageArgs, to: u64) -> Result<()> {
     with_pipeline(chain, database, &stages.settings(), |database, pipeline| {
         let from = head(database)?;
-        if to >= from {
-            bail!("the head is block {from}: nothing to unwind to {to}");
+        if to > from {
+            bail!("block {to} is not there: the head is block {from}");
+        }
+        if to == from {
+            println!("the head is block {from} already");
+            return Ok(());
         }
         pipeline.unwind(to)?;
-        println!("head: block {to} (was {from}); {} stages unwound", UNWIND.len());
+        let hash = canonical_hash(&database.begin_ro()?, to)?.unwrap_or_default();
+        println!("unwound {} blocks: the head is block {to} {hash}", from - to);
         Ok(())
     })
 }

@@ -45,15 +45,18 @@ pub enum StageError {
     Trie(#[from] portico_trie::TrieError),
     /// Blocks cannot be taken back that far.
     #[error(
-        "cannot unwind to block {to}: changes are kept from block {first} on (setting unwind_horizon = {horizon})"
+        "cannot unwind to block {to}: what blocks changed is kept from block {first} on (--unwind-horizon {horizon}); \
+         --unwind-horizon {needed} while blocks are imported keeps enough for that"
     )]
     UnwindTooDeep {
         /// The block that was asked for.
         to: u64,
-        /// First block whose changes are kept.
+        /// First block to which one can go back.
         first: u64,
         /// The setting that decides it.
         horizon: u64,
+        /// What the setting would have to be.
+        needed: u64,
     },
     /// Executing a block failed through no fault of the block.
     #[error("executing block {number}: {reason}")]

@@ -71,6 +71,7 @@ impl Stage for Execution {
         checked.map_err(|_| StageError::Worker(StageId::Execution))??;
         let output = batch?;
         read.map_err(|_| StageError::Worker(StageId::Execution))??;
+        context.stop.check()?;
         write_overlay(txn, &overlay.into_writes())?;
         Ok(output)
     }
@@ -151,7 +152,7 @@ fn execute_batch(
             }
             None => (execute_block(overlay, rules, input).map_err(|error| failed(&block, error))?, None),
         };
-        let changes = overlay.end_block();
+        let changes = overlay.end_block_unsorted();
         overlay.set_block_hash(number, hash);
         reached = number;
         counters.transactions += block.transactions.len() as u64;

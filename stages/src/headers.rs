@@ -99,6 +99,8 @@ impl Stage for Headers {
         let limit = SourceLimit { blocks: range.len(), body_bytes: context.settings.batch_body_bytes };
         let mut tip = Tip::read(txn, range.done)?;
         let headers = self.source.borrow_mut().headers((range.done, tip.hash), limit)?;
+        // A source that was asked to stop gives less, or nothing: that is not its end.
+        context.stop.check()?;
         let mut rows = Vec::with_capacity(headers.len());
         // Positions of the rows whose seals are in question.
         let mut mined = Vec::new();

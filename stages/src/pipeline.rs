@@ -224,7 +224,9 @@ impl<'a> Pipeline<'a> {
         if !by_changes || to >= pruned {
             return Ok(());
         }
-        Err(StageError::UnwindTooDeep { to, first: pruned, horizon: self.config.settings.unwind_horizon })
+        let head = read_checkpoint(txn, StageId::Execution.name())?;
+        let (horizon, needed) = (self.config.settings.unwind_horizon, head.saturating_sub(to));
+        Err(StageError::UnwindTooDeep { to, first: pruned, horizon, needed })
     }
 
     /// Runs one stage up to `to`, for working on single stages; gives its new checkpoint.

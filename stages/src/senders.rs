@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::{BlockRange, Counters, InvalidReason, Stage, StageContext, StageError, StageId, StageOutput};
 
 /// Transactions that are recovered together; their bytes are held in memory.
-const CHUNK_TRANSACTIONS: usize = 1 << 14;
+const CHUNK_TRANSACTIONS: usize = 1 << 13;
 /// Transactions that one worker takes at a time.
 const TASK_TRANSACTIONS: usize = 128;
 

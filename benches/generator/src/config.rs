@@ -3,6 +3,9 @@
 use crate::{error::ConfigFault, mix::Mix};
 use alloy_eips::eip7840::BlobParams;
 
+/// Room for the largest of the plain transactions. Blocks with less than 5,000 are invalid on any chain.
+const GAS_LIMIT_MIN: u64 = 1_000_000;
+
 /// Everything that determines a generated chain. Equal configurations give equal chains, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratorConfig {
@@ -73,7 +76,10 @@ impl GeneratorConfig {
         if self.mix.weights().all(|(_, weight)| weight == 0) {
             return Err(ConfigFault::EmptyMix);
         }
-        let sizes = [self.seconds_per_block, self.gas_limit, self.transactions_per_block, self.cold_accounts];
+        if !(GAS_LIMIT_MIN..=i64::MAX as u64).contains(&self.gas_limit) {
+            return Err(ConfigFault::GasLimit);
+        }
+        let sizes = [self.seconds_per_block, self.transactions_per_block, self.cold_accounts];
         if sizes.contains(&0) {
             return Err(ConfigFault::Zero);
         }
@@ -199,7 +205,10 @@ mod tests {
             Err(ConfigFault::TooFewUsers)
         );
         assert_eq!(GeneratorConfig { tokens: 1, ..good.clone() }.check(), Err(ConfigFault::TokenCount));
-        assert_eq!(GeneratorConfig { gas_limit: 0, ..good.clone() }.check(), Err(ConfigFault::Zero));
+        for gas_limit in [0, 1000, u64::MAX] {
+            let config = GeneratorConfig { gas_limit, ..good.clone() };
+            assert_eq!(config.check(), Err(ConfigFault::GasLimit));
+        }
         assert_eq!(GeneratorConfig { mix: Mix::none(), ..good.clone() }.check(), Err(ConfigFault::EmptyMix));
         let forks = ForkSchedule { shanghai: None, ..good.forks };
         assert_eq!(GeneratorConfig { forks, ..good }.check(), Err(ConfigFault::ForkOrder));

@@ -85,10 +85,13 @@ pub enum ConfigFault {
     /// Forks must come in their order.
     #[error("fork times are not in the order of the forks")]
     ForkOrder,
+    /// A block must have room for the largest plain transactions, and be valid: at least 5,000 gas.
+    #[error("a gas limit from 1,000,000 to 2^63 - 1 is needed")]
+    GasLimit,
     /// All weights are zero.
     #[error("every weight of the transaction mix is zero")]
     EmptyMix,
-    /// Blocks need a time step, room and something to receive.
-    #[error("seconds per block, gas limit, transactions per block and cold accounts must not be zero")]
+    /// Blocks need a time step, transactions and something to receive.
+    #[error("seconds per block, transactions per block and cold accounts must not be zero")]
     Zero,
 }

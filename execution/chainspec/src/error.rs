@@ -87,6 +87,12 @@ pub enum ChainSpecError {
         /// Dotted path of the setting.
         field: String,
     },
+    /// A key that schedules a fork, by its name, is none that this client knows.
+    #[error("genesis setting `{field}` schedules no fork that this client knows")]
+    UnknownFork {
+        /// Dotted path of the setting.
+        field: String,
+    },
     /// There is no test network of this name.
     #[error("there is no test network or fork named {name:?}")]
     UnknownTestNetwork {

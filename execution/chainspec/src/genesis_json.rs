@@ -71,6 +71,9 @@ const UNSUPPORTED_FORKS: [&str; 19] = [
     "spiralBlock",
 ];
 
+/// Keys that look like forks and change no rule of blocks: go-ethereum's tests of proposals beside the protocol.
+const NO_FORKS: [&str; 2] = ["rip7560block", "rip7712block"];
+
 /// Reads a genesis file.
 pub(crate) fn parse(json: &str) -> Result<ChainSpec, ChainSpecError> {
     let mut top = Field::root(json).object()?;
@@ -113,7 +116,7 @@ pub(crate) fn parse(json: &str) -> Result<ChainSpec, ChainSpecError> {
         other: config
             .rest()
             .into_iter()
-            .map(|(key, field)| Ok((key, field.value()?)))
+            .map(|(key, field)| other_setting(key, &field))
             .collect::<Result<_, ChainSpecError>>()?,
     }))
 }
@@ -144,6 +147,16 @@ fn parse_header(top: &mut Object<'_>) -> Result<GenesisFields, ChainSpecError> {
         parent_beacon_block_root: top.read("parentBeaconBlockRoot", Field::word)?,
         slot_number: top.read("slotNumber", Field::u64)?,
     })
+}
+
+/// A setting that is kept and not looked at; a fork that nobody here has heard of, or a misspelt one, is refused.
+fn other_setting(key: String, field: &Field<'_>) -> Result<(String, serde_json::Value), ChainSpecError> {
+    let value = field.value()?;
+    let is_fork = key.ends_with("block") || key.ends_with("time");
+    if is_fork && !value.is_null() && !NO_FORKS.contains(&key.as_str()) {
+        return Err(ChainSpecError::UnknownFork { field: field.path.clone() });
+    }
+    Ok((key, value))
 }
 
 fn refuse_unsupported(config: &mut Object<'_>) -> Result<(), ChainSpecError> {
@@ -272,6 +285,9 @@ fn parse_blob_schedule(
                 update_fraction: entry.require("baseFeeUpdateFraction")?.u64()?,
             };
             given.insert(fork, params);
+        }
+        if let Some((_, entry)) = entries.rest().into_iter().next() {
+            return Err(ChainSpecError::UnknownFork { field: entry.path });
         }
     }
     BlobSchedule::new(schedule, |fork| given.get(&fork).copied())

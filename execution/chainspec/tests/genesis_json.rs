@@ -51,6 +51,15 @@ fn errors_name_the_field() {
             "genesis settings `petersburgBlock` and `constantinopleFixBlock` mean the same but differ",
         ),
         (with_config(r#","bogotaTime":9"#), "genesis setting `config.bogotaTime` asks for rules"),
+        (with_config(r#","shanhaiTime":9"#), "genesis setting `config.shanhaiTime` schedules no fork"),
+        (
+            with_config(r#","glamsterdamBlock":"0x9""#),
+            "genesis setting `config.glamsterdamBlock` schedules no fork",
+        ),
+        (
+            with_config(r#","cancunTime":0,"blobSchedule":{"bpo99":{"target":3,"max":6}}"#),
+            "genesis setting `config.blobSchedule.bpo99` schedules no fork",
+        ),
         (with_config(r#","chainID":6"#), "genesis has the key `config.chainID` twice"),
         (
             with_config(r#","cancunTime":0,"blobSchedule":{"cancun":{"target":3,"max":6}}"#),
@@ -125,6 +134,8 @@ fn besu_settings_are_read() {
         matches!(spec.engine(), EngineConfig::Ethash { fixed_difficulty: Some(d) } if d.to::<u64>() == 100)
     );
     assert!(spec.other_config().contains_key("transitions"));
+    let spec = with_config(r#","newForkTime":null,"ecCurve":"secp256k1","rip7560Block":0"#).unwrap();
+    assert!(spec.other_config().contains_key("eccurve"), "what is no fork is kept");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Writing the history tables: appending the changes of new blocks, taking blocks back, pruning, rewriting.
+//! Writing the history tables: appending the changes of new blocks, taking blocks back, pruning.
 //!
 //! ```text
 //!  key ‖ 17  [3 9 17]      closed: named by its last block
@@ -12,7 +12,7 @@
 use std::ops::RangeInclusive;
 
 use portico_db::{
-    Cursor, Database, DbError, DecodeError, Key, RW, RoTxn, RwTxn, Table,
+    Cursor, DbError, DecodeError, Key, RW, RwTxn, Table,
     models::{HistoryChunk, HistoryChunkBuilder, StoredChunk},
     tables,
 };
@@ -110,38 +110,6 @@ pub fn prune_storage_history<E: From<DbError>>(
     at: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), E> {
     prune::<tables::StorageHistory, E>(txn, through, keys, space, at)
-}
-
-/// Rewrites both history tables front to back and commits: full pages where inserting left half-empty ones.
-///
-/// One transaction: a crash leaves the tables as they were. The rows are read from the snapshot that the transaction
-/// starts from, so that no scratch space is needed; the old pages are free for reuse after the commit. Waits for the
-/// write transaction. `at` is called for each row.
-pub fn reappend_history<E: From<DbError>>(
-    db: &Database,
-    mut at: impl FnMut() -> Result<(), E>,
-) -> Result<(), E> {
-    let txn = db.begin_rw()?;
-    // Taken while nobody else can write: the snapshot that `txn` starts from.
-    let before = db.begin_ro()?;
-    reappend::<tables::AccountHistory, E>(&before, &txn, &mut at)?;
-    reappend::<tables::StorageHistory, E>(&before, &txn, &mut at)?;
-    Ok(txn.commit()?)
-}
-
-fn reappend<T: HistoryTable, E: From<DbError>>(
-    before: &RoTxn<'_>,
-    txn: &RwTxn<'_>,
-    mut at: impl FnMut() -> Result<(), E>,
-) -> Result<(), E> {
-    txn.clear::<T>()?;
-    let (mut from, mut to) = (before.cursor::<T>()?, txn.cursor::<T>()?);
-    for row in from.walk_all() {
-        let (key, chunk) = row?;
-        to.append(&key, &chunk)?;
-        at()?;
-    }
-    Ok(())
 }
 
 /// A table of chunks: its keys are a plain key and a block number.

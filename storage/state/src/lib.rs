@@ -33,7 +33,7 @@ pub use hashed::{
 pub use history::{HistoryBounds, StateAt, account_at, storage_at};
 pub use history_write::{
     PruneKeys, append_account_history, append_storage_history, prune_account_history, prune_storage_history,
-    reappend_history, unwind_account_history, unwind_storage_history,
+    unwind_account_history, unwind_storage_history,
 };
 pub use plain::{
     PlainReader, PlainWriter, iter_accounts, iter_storage, read_account, read_code, read_storage, write_code,

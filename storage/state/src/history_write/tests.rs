@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
-use portico_db::{DatabaseSettings, SyncMode, TableDigest, models::Account};
+use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest, models::Account};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -366,33 +366,4 @@ fn an_error_of_the_caller_ends_the_work() {
         let error = append_storage_history(txn, 1..=2, space, stop).unwrap_err();
         assert!(matches!(error, crate::StateError::Ahead { block_number: 2, .. }), "{error}");
     });
-}
-
-#[test]
-fn reappending_keeps_the_rows_and_fills_the_pages() {
-    let blocks: Vec<_> =
-        (0..4000u64).map(|block| setting((block % 7) as u8, block * 31 % 600, block)).collect();
-    let store = Store::executed(&blocks);
-    for start in (1..=4000u64).step_by(100) {
-        store.append(start..=start + 99);
-    }
-    let pages = || store.db.table_stats().unwrap()[tables::StorageHistory::INDEX].bytes;
-    let (rows_before, pages_before) = (store.history(), pages());
-    reappend_history(&store.db, || fine(0)).unwrap();
-    assert_eq!(store.history(), rows_before);
-    assert!(pages() * 10 < pages_before * 9, "{} bytes after, {pages_before} before", pages());
-    store.unwind(2001..=4000);
-    let there = Store::executed(&blocks);
-    there.append(1..=2000);
-    assert_eq!(store.history(), there.history());
-}
-
-#[test]
-fn a_stopped_rewrite_leaves_everything() {
-    let store = Store::executed(&[setting(1, 1, 1), setting(2, 1, 2)]);
-    store.append(1..=2);
-    let before = store.history();
-    let stopped = reappend_history(&store.db, || Err(crate::StateError::Ahead { block_number: 0, head: 0 }));
-    assert!(stopped.is_err());
-    assert_eq!(store.history(), before);
 }

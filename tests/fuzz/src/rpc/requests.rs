@@ -229,7 +229,7 @@ impl<'a> Requests<'a> {
 
     /// An argument: mostly of the kind that the schema names.
     fn argument(&mut self, schema: Option<&Value>) -> Value {
-        let Some(schema) = schema.filter(|_| self.byte() % 8 != 0) else { return self.anything(0) };
+        let Some(schema) = schema.filter(|_| !self.byte().is_multiple_of(8)) else { return self.anything(0) };
         if schema["type"] == "array" {
             let count = self.byte() % 4;
             return (0..count).map(|_| self.argument(Some(&schema["items"]))).collect();
@@ -242,7 +242,7 @@ impl<'a> Requests<'a> {
             () if pattern.contains("{2}") => self.data(),
             () if title.starts_with("block number") => self.block(),
             () if !pattern.is_empty() || title == "Number" || schema["type"] == "integer" => self.number(),
-            () if schema["type"] == "boolean" => json!(self.byte() % 2 == 0),
+            () if schema["type"] == "boolean" => json!(self.byte().is_multiple_of(2)),
             () if schema["type"] == "string" || title == "TraceType" => json!(self.choose(&WORDS)),
             () if title.contains("Tracing") => self.tracing(),
             () if title.starts_with('(') => json!([self.object(0), self.anything(1)]),
@@ -254,7 +254,7 @@ impl<'a> Requests<'a> {
         match self.byte() % 8 {
             0 => json!(self.choose(&TAGS)),
             1 => self.hash(),
-            2 => json!({ "blockHash": self.hash(), "requireCanonical": self.byte() % 2 == 0 }),
+            2 => json!({ "blockHash": self.hash(), "requireCanonical": self.byte().is_multiple_of(2) }),
             3 => json!({ "blockNumber": self.choose(&NUMBERS) }),
             _ => json!(NUMBERS[self.byte() % 6]),
         }
@@ -295,7 +295,7 @@ impl<'a> Requests<'a> {
             Value::Object(options) => options,
             _ => Map::new(),
         };
-        if self.byte() % 4 != 0 {
+        if !self.byte().is_multiple_of(4) {
             options.insert("tracer".to_owned(), json!(self.choose(&TRACERS)));
         }
         Value::Object(options)
@@ -308,7 +308,7 @@ impl<'a> Requests<'a> {
             let name = *self.choose(&MEMBERS);
             members.insert(name.to_owned(), self.member(name, depth));
         }
-        if self.byte() % 16 == 0 {
+        if self.byte().is_multiple_of(16) {
             members.insert(self.address().as_str().unwrap_or_default().to_owned(), self.anything(depth + 1));
         }
         Value::Object(members)
@@ -316,7 +316,7 @@ impl<'a> Requests<'a> {
 
     /// Something that mostly fits the name.
     fn member(&mut self, name: &str, depth: usize) -> Value {
-        if self.byte() % 8 == 0 {
+        if self.byte().is_multiple_of(8) {
             return self.anything(depth + 1);
         }
         match name {
@@ -328,9 +328,9 @@ impl<'a> Requests<'a> {
             "topics" | "blobVersionedHashes" => json!([null, self.hash(), [self.hash(), self.hash()]]),
             "tracer" => json!(self.choose(&TRACERS)),
             "timeout" => json!("100ms"),
-            "validation" | "traceTransfers" | "requireCanonical" => json!(self.byte() % 2 == 0),
+            "validation" | "traceTransfers" | "requireCanonical" => json!(self.byte().is_multiple_of(2)),
             "enableMemory" | "disableStack" | "disableStorage" | "enableReturnData" => {
-                json!(self.byte() % 2 == 0)
+                json!(self.byte().is_multiple_of(2))
             }
             "stateOverrides" | "state" | "stateDiff" => {
                 json!({ self.address().as_str().unwrap_or_default(): self.object_below(depth) })
@@ -351,7 +351,7 @@ impl<'a> Requests<'a> {
         let kinds = if depth >= DEPTH_MAX { 9 } else { 12 };
         match self.byte() % kinds {
             0 => Value::Null,
-            1 => json!(self.byte() % 2 == 0),
+            1 => json!(self.byte().is_multiple_of(2)),
             2 => self.number(),
             3 => json!(self.choose(&WORDS)),
             4 => self.block(),
