@@ -254,8 +254,7 @@ impl Builder<'_> {
             }
         }
         let outcome = execution.finish().map_err(failed)?;
-        let mut changes = overlay.end_block();
-        changes.sort();
+        let changes = overlay.end_block();
         let writes = overlay.into_writes();
         let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
         (header.receipts_root, header.logs_bloom) = receipts_root_and_bloom(&outcome.receipts);
