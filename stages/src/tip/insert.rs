@@ -289,6 +289,10 @@ impl Tip {
             let base = tree.base;
             let txn = self.live().database().begin_in_memory(&Default::default())?;
             drop(tree);
+            if !is_canonical(&txn, number, &hash)? {
+                // Another chain was written meanwhile: whoever asked looks again where the block is.
+                return Ok(());
+            }
             let header = read_header(&txn, number)?
                 .ok_or(ChainError::Missing { what: "header", block_number: number })?;
             for lost in number + 1..=base.0 {
