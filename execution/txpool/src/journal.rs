@@ -23,7 +23,8 @@ const ITEMS_MAX: usize = 1 << 20;
 
 /// What a journal held.
 #[derive(Debug, Default)]
-pub(crate) struct Journaled {
+pub struct Journaled {
+    /// In the order in which they were written.
     pub transactions: Vec<NetworkTransaction>,
     /// Items that are no transactions.
     pub undecodable: usize,
@@ -48,10 +49,17 @@ pub(crate) fn read(path: &Path) -> io::Result<Journaled> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Journaled::default()),
         Err(error) => return Err(error),
     };
-    let mut reader = BufReader::new(file);
+    read_journal(&mut BufReader::new(file))
+}
+
+/// Reads a journal's items until its end, or to where it is damaged.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_journal(reader: &mut dyn Read) -> io::Result<Journaled> {
     let mut journaled = Journaled::default();
     loop {
-        match read_item(&mut reader)? {
+        match read_item(reader)? {
             Item::Whole(item) => match NetworkTransaction::network_decode(&mut item.as_slice()) {
                 Ok(transaction) => journaled.transactions.push(transaction),
                 Err(_) => journaled.undecodable += 1,
@@ -77,7 +85,7 @@ enum Item {
 }
 
 /// Reads one RLP item with its header.
-fn read_item(reader: &mut impl Read) -> io::Result<Item> {
+fn read_item(reader: &mut dyn Read) -> io::Result<Item> {
     let mut item = vec![0];
     if reader.read(&mut item)? == 0 {
         return Ok(Item::End);
@@ -100,7 +108,7 @@ fn read_item(reader: &mut impl Read) -> io::Result<Item> {
 }
 
 /// Appends `count` bytes; `false` when there are not as many.
-fn read_more(reader: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result<bool> {
+fn read_more(reader: &mut dyn Read, item: &mut Vec<u8>, count: usize) -> io::Result<bool> {
     Ok(reader.take(count as u64).read_to_end(item)? == count)
 }
 

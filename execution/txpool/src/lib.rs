@@ -48,6 +48,7 @@ pub use best::{BestFor, BestTransactions};
 pub use blobs::PooledBlob;
 pub use error::PoolError;
 pub use head::HeadChange;
+pub use journal::{Journaled, read_journal};
 pub use metrics::describe as describe_metrics;
 pub use pool::{Contents, Pool, Status};
 pub use settings::{
