@@ -152,7 +152,7 @@ fn execute_batch(
             }
             None => (execute_block(overlay, rules, input).map_err(|error| failed(&block, error))?, None),
         };
-        let changes = overlay.end_block_unsorted();
+        let changes = overlay.end_block();
         overlay.set_block_hash(number, hash);
         reached = number;
         counters.transactions += block.transactions.len() as u64;

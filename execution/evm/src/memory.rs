@@ -173,8 +173,7 @@ mod tests {
 
     fn written(account: Option<Option<Account>>, wipe_storage: bool, slots: &[(u64, u64)]) -> OverlayWrites {
         let slots = slots.iter().map(|(number, value)| (slot(*number), U256::from(*value))).collect();
-        let accounts =
-            vec![WrittenAccount { address: ALICE, account, wipe_storage, slots, is_new_slot: Vec::new() }];
+        let accounts = vec![WrittenAccount { address: ALICE, account, wipe_storage, slots }];
         OverlayWrites { accounts, codes: Vec::new() }
     }
 

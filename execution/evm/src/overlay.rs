@@ -79,8 +79,6 @@ pub struct WrittenAccount {
     pub wipe_storage: bool,
     /// Slots that differ from the reader's, or after a wipe those that are not zero; sorted, zero deletes.
     pub slots: Vec<(B256, U256)>,
-    /// For each of `slots`: there is no row of it, so that none has to be looked for. Where this is shorter, nobody knows.
-    pub is_new_slot: Vec<bool>,
 }
 
 /// Everything to write at the end of a batch.
@@ -144,15 +142,8 @@ impl<R: StateReader> Overlay<R> {
 
     /// What changed since [`Overlay::begin_block`], sorted; what changed and changed back is left out.
     pub fn end_block(&mut self) -> BlockChanges {
-        let mut changes = self.end_block_unsorted();
-        changes.sort();
-        changes
-    }
-
-    /// As [`Overlay::end_block`], to be sorted by someone who has the time.
-    pub fn end_block_unsorted(&mut self) -> BlockChanges {
         let accounts = std::mem::take(&mut self.changed_accounts);
-        let account_changes: Vec<AccountChange> = accounts
+        let mut account_changes: Vec<AccountChange> = accounts
             .iter()
             .filter(|(position, before)| self.accounts[*position as usize].current != *before)
             .map(|(position, before)| AccountChange {
@@ -160,8 +151,9 @@ impl<R: StateReader> Overlay<R> {
                 before: *before,
             })
             .collect();
+        account_changes.sort_unstable_by_key(|change| change.address);
         let slots = std::mem::take(&mut self.changed_slots);
-        let storage_changes: Vec<StorageChange> = slots
+        let mut storage_changes: Vec<StorageChange> = slots
             .iter()
             .filter(|(position, slot, before)| {
                 let current = self.accounts[*position as usize].slots.get(slot).map(|slot| slot.current);
@@ -173,8 +165,10 @@ impl<R: StateReader> Overlay<R> {
                 before: *before,
             })
             .collect();
-        let traces: Vec<TraceAddress> =
+        storage_changes.sort_unstable_by_key(|change| (change.address, change.slot));
+        let mut traces: Vec<TraceAddress> =
             self.traces.drain().map(|(address, (from, to))| TraceAddress { address, from, to }).collect();
+        traces.sort_unstable();
         self.changed_accounts = accounts;
         self.changed_accounts.clear();
         self.changed_slots = slots;
@@ -517,24 +511,17 @@ fn noted<T>(failed: &mut Option<ReadError>, read: Result<T, ReadError>) -> Resul
 impl CachedAccount {
     fn into_written(self) -> Option<WrittenAccount> {
         let account = (self.current != self.base).then_some(self.current);
-        let wiped = self.wiped;
-        let mut slots: Vec<(B256, U256, bool)> = self
+        let mut slots: Vec<(B256, U256)> = self
             .slots
             .into_iter()
-            .filter(|(_, slot)| if wiped { !slot.current.is_zero() } else { slot.current != slot.base })
-            .map(|(slot, value)| (B256::from(slot), value.current, wiped || value.base.is_zero()))
+            .filter(|(_, slot)| if self.wiped { !slot.current.is_zero() } else { slot.current != slot.base })
+            .map(|(slot, value)| (B256::from(slot), value.current))
             .collect();
-        if account.is_none() && slots.is_empty() && !wiped {
+        if account.is_none() && slots.is_empty() && !self.wiped {
             return None;
         }
-        slots.sort_unstable_by_key(|(slot, ..)| *slot);
-        Some(WrittenAccount {
-            address: self.address,
-            account,
-            wipe_storage: wiped,
-            is_new_slot: slots.iter().map(|(.., is_new)| *is_new).collect(),
-            slots: slots.into_iter().map(|(slot, value, _)| (slot, value)).collect(),
-        })
+        slots.sort_unstable_by_key(|(slot, _)| *slot);
+        Some(WrittenAccount { address: self.address, account, wipe_storage: self.wiped, slots })
     }
 }
 

@@ -265,13 +265,8 @@ mod tests {
         assert_eq!(state.assumed_absent(), [ALICE]);
         assert!(state.account(&SYSTEM_CONTRACTS[0]).is_err(), "those are there");
         let account = Some(Some(Account::default()));
-        let accounts = vec![WrittenAccount {
-            address: ALICE,
-            account,
-            wipe_storage: false,
-            slots: Vec::new(),
-            is_new_slot: Vec::new(),
-        }];
+        let accounts =
+            vec![WrittenAccount { address: ALICE, account, wipe_storage: false, slots: Vec::new() }];
         let writes = OverlayWrites { accounts, codes: Vec::new() };
         assert!(matches!(state.root_after(&writes), Err(WitnessError::Account { address: ALICE, .. })));
     }

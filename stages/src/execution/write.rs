@@ -20,12 +20,8 @@ pub fn write_overlay(txn: &RwTxn<'_>, writes: &OverlayWrites) -> Result<(), DbEr
         if written.wipe_storage {
             plain.wipe_storage(&written.address)?;
         }
-        let is_new = written.is_new_slot.iter().copied().chain(std::iter::repeat(false));
-        for ((slot, value), is_new) in written.slots.iter().zip(is_new) {
-            match is_new {
-                true => plain.add_slot(&written.address, slot, *value)?,
-                false => plain.set_slot(&written.address, slot, *value)?,
-            }
+        for (slot, value) in &written.slots {
+            plain.set_slot(&written.address, slot, *value)?;
         }
     }
     Ok(())

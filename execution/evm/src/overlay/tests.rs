@@ -24,13 +24,8 @@ fn storage_of_an_empty_account_goes_with_it() {
     let changes = overlay.end_block();
     assert_eq!(changes.accounts, [AccountChange { address: ALICE, before: Some(Account::default()) }]);
     assert_eq!(changes.storage, [StorageChange { address: ALICE, slot: SLOT, before: U256::from(5) }]);
-    let expected = WrittenAccount {
-        address: ALICE,
-        account: Some(None),
-        wipe_storage: true,
-        slots: Vec::new(),
-        is_new_slot: Vec::new(),
-    };
+    let expected =
+        WrittenAccount { address: ALICE, account: Some(None), wipe_storage: true, slots: Vec::new() };
     assert_eq!(overlay.into_writes().accounts, [expected]);
 }
 
