@@ -77,7 +77,8 @@ impl Engine {
     /// `engine_newPayload`.
     ///
     /// # Errors
-    /// As [`parse`], and internal faults: a bad block is a status.
+    /// [`EngineError::InvalidParams`] for another shape, [`EngineError::UnsupportedFork`] for another fork, and internal
+    /// faults: a bad block is a status.
     pub fn new_payload(&self, version: u8, new: NewPayload) -> Result<PayloadStatus, EngineError> {
         let parsed = parse(self.0.tip.spec(), version, new)?;
         let block = match parsed.into_block() {
