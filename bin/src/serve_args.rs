@@ -234,8 +234,10 @@ impl ServeArgs {
 
 /// Wei of an amount of ether in decimal, as `0.5`.
 fn wei_of_ether(text: &str) -> Result<u128, String> {
-    parse_ether(text)
-        .ok()
+    let is_number = text.starts_with(|first: char| first.is_ascii_digit());
+    is_number
+        .then(|| parse_ether(text).ok())
+        .flatten()
         .and_then(|wei| u128::try_from(wei).ok())
         .ok_or_else(|| format!("{text:?} is no amount of ether"))
 }
