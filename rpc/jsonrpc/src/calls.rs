@@ -105,10 +105,20 @@ async fn run<S: RpcServiceT<MethodResponse = MethodResponse>>(
         record(&method, refused.as_error_code(), started);
         return refused;
     }
-    let response = explain(service.call(request).await);
+    let id = request.id.clone().into_owned();
+    let mut response = explain(service.call(request).await);
+    if response.as_error_code() == Some(INTERNAL_ERROR) && SUBSCRIPTIONS.contains(&method.as_str()) {
+        // What the library says where nothing can be notified: over HTTP.
+        response = MethodResponse::error(id, ErrorObjectOwned::from(MethodError::NoNotifications));
+    }
     record(&method, response.as_error_code(), started);
     response
 }
+
+/// JSON-RPC 2.0: a fault of the server's.
+const INTERNAL_ERROR: i32 = -32603;
+/// Methods that need a connection on which messages can be sent.
+const SUBSCRIPTIONS: [&str; 2] = ["eth_subscribe", "eth_unsubscribe"];
 
 /// JSON-RPC 2.0: no such method. Its name is the client's invention and must not become a label.
 const METHOD_NOT_FOUND: i32 = -32601;

@@ -49,6 +49,9 @@ pub enum MethodError {
         /// How many may be.
         max: usize,
     },
+    /// A subscription over HTTP.
+    #[error("notifications not supported")]
+    NoNotifications,
     /// This node makes no blocks.
     #[error("etherbase must be explicitly specified")]
     NoCoinbase,
@@ -78,6 +81,8 @@ pub enum MethodError {
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// JSON-RPC 2.0: it is JSON and no request.
 pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// No such method, or not here.
+const METHOD_NOT_FOUND: i32 = -32601;
 /// JSON-RPC 2.0: it is not the client's fault.
 const INTERNAL: i32 = -32603;
 /// EIP-1474: the arguments are understood and cannot be served.
@@ -166,6 +171,7 @@ fn code(error: &MethodError) -> i32 {
         MethodError::EmptyRequest | MethodError::TooManyKeys { .. } => INVALID_PARAMS,
         MethodError::TooManySlots { .. } | MethodError::TooManyCalls { .. } => CLIENT_LIMIT,
         MethodError::FilterNotFound | MethodError::NoCoinbase | MethodError::NoMining => INVALID_INPUT,
+        MethodError::NoNotifications => METHOD_NOT_FOUND,
         MethodError::NotIncluded { .. } => NOT_INCLUDED,
         MethodError::TooManyFilters { .. } => LIMIT,
         MethodError::Refused(Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. }) => LIMIT,

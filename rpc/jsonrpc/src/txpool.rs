@@ -26,11 +26,11 @@ pub trait TxpoolApi {
 
     /// All of them but blob transactions, by sender and nonce.
     #[method(name = "content")]
-    async fn content(&self) -> RpcResult<PoolContent<RpcTransaction>>;
+    async fn content(&self) -> RpcResult<PoolContent<PooledTransaction>>;
 
     /// Those of a sender but blob transactions, by nonce.
     #[method(name = "contentFrom")]
-    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>>;
+    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<PooledTransaction>>;
 
     /// All of them but blob transactions, in a line each, by sender and nonce.
     #[method(name = "inspect")]
@@ -42,6 +42,19 @@ pub trait TxpoolApi {
 pub struct PoolStatus {
     pending: U64,
     queued: U64,
+}
+
+/// A transaction that waits, which has no block and so no time of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PooledTransaction {
+    #[serde(flatten)]
+    transaction: RpcTransaction,
+    block_timestamp: Option<U64>,
+}
+
+fn pooled(transaction: &PoolTransaction) -> PooledTransaction {
+    PooledTransaction { transaction: convert::pooled(transaction), block_timestamp: None }
 }
 
 /// Transactions by nonce, in decimal.
@@ -118,15 +131,15 @@ impl TxpoolApiServer for Txpool {
         Ok(PoolStatus { pending: U64::from(status.pending), queued: U64::from(status.queued) })
     }
 
-    async fn content(&self) -> RpcResult<PoolContent<RpcTransaction>> {
-        self.all(convert::pooled).await
+    async fn content(&self) -> RpcResult<PoolContent<PooledTransaction>> {
+        self.all(pooled).await
     }
 
-    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<RpcTransaction>> {
+    async fn content_from(&self, sender: Address) -> RpcResult<SenderContent<PooledTransaction>> {
         let answer = move |snapshot: &Snapshot<'_>| {
             let (pending, queued) =
                 snapshot.pool().map(|pool| pool.contents_from(sender)).unwrap_or_default();
-            let shown = |transactions: &[Arc<PoolTransaction>]| by_nonce(transactions, convert::pooled);
+            let shown = |transactions: &[Arc<PoolTransaction>]| by_nonce(transactions, pooled);
             Ok(SenderContent { pending: shown(&pending), queued: shown(&queued) })
         };
         self.workers.read(Class::Range, answer).await

@@ -134,7 +134,6 @@ fn endless() -> Vec<(Class, &'static str, Value)> {
     let traced = |tracer: &str| json!([call, "latest", { "stateOverrides": code, "tracer": tracer }]);
     vec![
         (Class::Call, "eth_call", json!([call, "latest", code])),
-        (Class::Call, "eth_estimateGas", json!([call, "latest", code])),
         (Class::Trace, "debug_traceCall", traced("callTracer")),
         (Class::Trace, "debug_traceCall", traced(script)),
     ]
