@@ -180,10 +180,14 @@ impl Walk {
             gas_limit_target: 60_000_000,
             extra_data: Bytes::new(),
         };
-        self.at_hand(parent);
-        let mut source = Given(candidates.into_iter());
-        let built =
-            self.tip.build(&below.parts.hash, &attributes, &mut source).unwrap().expect("it is at hand");
+        let built = loop {
+            // What is beside the chain may be dropped whenever blocks are written.
+            self.at_hand(parent);
+            let mut source = Given(candidates.clone().into_iter());
+            if let Some(built) = self.tip.build(&below.parts.hash, &attributes, &mut source).unwrap() {
+                break built;
+            }
+        };
         (Known { parts: built.block.clone(), ledger: Arc::new(ledger) }, built)
     }
 
@@ -201,7 +205,6 @@ impl Walk {
         for place in chain.into_iter().rev() {
             assert_eq!(self.tip.insert(self.blocks[place].parts.clone()).unwrap(), Verdict::Valid);
         }
-        assert_eq!(self.tip.prepare(self.blocks[place].parts.hash).unwrap(), Verdict::Valid);
     }
 
     fn remember(&mut self, known: Known) -> usize {
