@@ -215,11 +215,5 @@ pub(crate) fn decode_side_block(
 ) -> Result<BlockParts, StageError> {
     let corrupt = |_| ChainError::Missing { what: "readable side block", block_number };
     let block = Block::<Transaction>::decode(&mut rlp).map_err(corrupt)?;
-    Ok(BlockParts {
-        hash,
-        header: block.header,
-        transactions: block.body.transactions,
-        ommers: block.body.ommers,
-        withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
-    })
+    Ok(BlockParts::from_block(hash, block))
 }

@@ -77,13 +77,7 @@ fn body_by_hash(txn: &RoTxn<'_>, version: u8, hash: &B256) -> Result<Option<Body
     let Some(rlp) = read_side_block(txn, number, *hash)? else { return Ok(None) };
     let block = Block::<Transaction>::decode(&mut rlp.as_slice())
         .map_err(|error| EngineError::Internal(format!("side block {number}: {error}")))?;
-    let mut body = Body::new(BlockParts {
-        hash: *hash,
-        header: block.header,
-        transactions: block.body.transactions,
-        ommers: block.body.ommers,
-        withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
-    });
+    let mut body = Body::new(BlockParts::from_block(*hash, block));
     body.block_access_list = (version >= 2).then_some(None);
     Ok(Some(body))
 }

@@ -16,7 +16,6 @@ use portico_chain::Transaction;
 use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS, Fork};
 use portico_query::{CallRequest, Forkchoice, QueryError, Snapshot};
 use portico_stages::Verdict;
-use portico_txpool::BestFor;
 use secp256k1::{Message, SECP256K1, SecretKey};
 
 use crate::{Engine, EngineError, jobs::FromPool, payload::fork_of};
@@ -178,9 +177,7 @@ impl Dev {
         };
         let build = engine.build_attributes(fork, attributes);
         let pool = query.pool().ok_or_else(|| unknown("there is no transaction pool"))?;
-        let base_fee = portico_consensus::next_base_fee(tip.spec(), &header).unwrap_or_default();
-        let blob_fee = portico_consensus::next_blob_fee(tip.spec(), &header, timestamp);
-        let mut source = FromPool::new(pool, BestFor { base_fee, blob_fee, fork });
+        let mut source = FromPool::new(pool, tip.spec(), &header, timestamp, fork);
         let built = tip.build(&parent, &build, &mut source)?.ok_or_else(|| unknown("the head is gone"))?;
         let hash = built.block.hash;
         tip.adopt(&built);

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_consensus::Header;
 use alloy_primitives::{B64, B256};
 use alloy_rpc_types_engine::{PayloadAttributes, PayloadId};
 use portico_chain::BlockParts;
-use portico_chainspec::Fork;
+use portico_chainspec::{ChainSpec, Fork};
 use portico_query::Query;
 use portico_stages::{
     BuildAttributes, BuiltBlock, Candidate, CandidateSource, Refusal, Room, StageError, Tip,
@@ -50,8 +51,11 @@ pub(crate) struct FromPool {
 }
 
 impl FromPool {
-    pub fn new(pool: &Pool, wanted: BestFor) -> Self {
-        Self { best: pool.best(wanted), sidecars: HashMap::new() }
+    /// For the block after `parent`.
+    pub fn new(pool: &Pool, spec: &ChainSpec, parent: &Header, timestamp: u64, fork: Fork) -> Self {
+        let base_fee = portico_consensus::next_base_fee(spec, parent).unwrap_or_default();
+        let blob_fee = portico_consensus::next_blob_fee(spec, parent, timestamp);
+        Self { best: pool.best(BestFor { base_fee, blob_fee, fork }), sidecars: HashMap::new() }
     }
 
     /// The sidecars of a block's transactions, in their order.
@@ -243,12 +247,14 @@ impl Shared {
         if let Err(error) = self.query.follow_head() {
             tracing::warn!(%error, "the transaction pool cannot follow the head");
         }
+        let Ok(Some(parent)) = tip.header(&job.0.parent) else { return };
         let mut tried = None;
         while begun.elapsed() < IMPROVE_MAX && !job.lock().taken {
             let announced = pool.announced();
             if tried != Some(announced) {
                 tried = Some(announced);
-                let mut source = FromPool::new(pool, wanted(tip, job));
+                let JobState { attributes, fork, .. } = &*job.0;
+                let mut source = FromPool::new(pool, tip.spec(), &parent, attributes.timestamp, *fork);
                 match build(tip, job, &mut source) {
                     Ok(built) => {
                         let sidecars = source.sidecars_of(&built.block);
@@ -272,17 +278,6 @@ impl Shared {
 fn build(tip: &Tip, job: &Job, source: &mut dyn CandidateSource) -> Result<BuiltBlock, String> {
     let built = tip.build(&job.0.parent, &job.0.attributes, source);
     built.map_err(|error| error.to_string())?.ok_or_else(|| "its parent is no longer at hand".to_owned())
-}
-
-/// The block that transactions are wanted for.
-fn wanted(tip: &Tip, job: &Job) -> BestFor {
-    let fork = job.0.fork;
-    let Ok(Some(parent)) = tip.header(&job.0.parent) else {
-        return BestFor { base_fee: 0, blob_fee: None, fork };
-    };
-    let base_fee = portico_consensus::next_base_fee(tip.spec(), &parent).unwrap_or_default();
-    let blob_fee = portico_consensus::next_blob_fee(tip.spec(), &parent, job.0.attributes.timestamp);
-    BestFor { base_fee, blob_fee, fork }
 }
 
 /// The version, and seven bytes of a hash over parent and attributes: the same wish has the same name.

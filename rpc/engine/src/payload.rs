@@ -217,13 +217,7 @@ impl Parsed {
                 return Err("the versioned hashes are not those of the transactions' blobs".to_owned());
             }
         }
-        Ok(BlockParts {
-            hash,
-            header: block.header,
-            transactions: block.body.transactions,
-            ommers: block.body.ommers,
-            withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
-        })
+        Ok(BlockParts::from_block(hash, block))
     }
 }
 

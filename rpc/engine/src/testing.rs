@@ -7,7 +7,7 @@ use alloy_rpc_types_engine::PayloadAttributes;
 use portico_chain::Transaction;
 use portico_chainspec::Fork;
 use portico_stages::{Candidate, CandidateSource, Refusal, Room, StageError, Verdict};
-use portico_txpool::{BestFor, decode_network_transaction};
+use portico_txpool::decode_network_transaction;
 use serde_json::Value;
 
 use crate::{
@@ -96,9 +96,7 @@ impl Engine {
                 let pool =
                     pool.ok_or_else(|| EngineError::Refused("there is no transaction pool".to_owned()))?;
                 self.query().follow_head().map_err(|error| EngineError::Internal(error.to_string()))?;
-                let base_fee = portico_consensus::next_base_fee(tip.spec(), &header).unwrap_or_default();
-                let blob_fee = portico_consensus::next_blob_fee(tip.spec(), &header, build.timestamp);
-                let mut source = FromPool::new(pool, BestFor { base_fee, blob_fee, fork });
+                let mut source = FromPool::new(pool, tip.spec(), &header, build.timestamp, fork);
                 let built = tip.build(&parent, &build, &mut source)?.ok_or_else(gone)?;
                 let sidecars = source.sidecars_of(&built.block);
                 (built, sidecars)

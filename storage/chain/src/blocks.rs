@@ -27,6 +27,17 @@ pub struct BlockParts {
 }
 
 impl BlockParts {
+    /// From a block in alloy's form, whose hash is known.
+    pub fn from_block(hash: B256, block: Block<Transaction>) -> Self {
+        Self {
+            hash,
+            header: block.header,
+            transactions: block.body.transactions,
+            ommers: block.body.ommers,
+            withdrawals: block.body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
+        }
+    }
+
     /// The block in alloy's form.
     pub fn into_block(self) -> Block<Transaction> {
         let body = BlockBody {
