@@ -57,21 +57,6 @@ impl Tip {
         Ok(self.canonical_number(hash)?.map(|_| Verdict::Valid))
     }
 
-    /// Whether a block is known in any way: executed, waiting, bad, or kept beside the chain.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn is_known(&self, hash: &B256) -> Result<bool, StageError> {
-        {
-            let tree = self.lock();
-            if tree.number_of(hash).is_some() || tree.fault(hash).is_some() || tree.waiting(hash).is_some() {
-                return Ok(true);
-            }
-        }
-        let txn = self.live().database().begin_ro()?;
-        Ok(block_number_of(&txn, hash)?.is_some())
-    }
-
     /// Sees to it that a block's state is at hand. One that is waiting, or that was written or forgotten since, is executed
     /// first, or the chain taken back to it.
     ///
