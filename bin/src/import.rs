@@ -137,7 +137,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     if let Some(address) = args.metrics {
         node_metrics::serve(address)?;
     }
-    let (progress, end) = import_shown(&database, &spec, &data_dir, &args.stages, files, args.to)?;
+    let stop = stop_on_signals()?;
+    let (progress, end) = import_shown(&database, &spec, &data_dir, &args.stages, files, args.to, &stop)?;
     if args.timings {
         print_timings(&progress, &database)?;
     }
@@ -155,7 +156,7 @@ pub(crate) fn discover(paths: &[PathBuf]) -> Result<BlockFiles> {
     Ok(files)
 }
 
-/// Imports files and shows how far it is; signals stop it. What each stage did is known also when it ends early.
+/// Imports files and shows how far it is, until `stop` is told. What each stage did is known also when it ends early.
 pub(crate) fn import_shown(
     database: &Database,
     spec: &Arc<ChainSpec>,
@@ -163,17 +164,18 @@ pub(crate) fn import_shown(
     stages: &StageArgs,
     files: BlockFiles,
     to: Option<u64>,
+    stop: &StopSignal,
 ) -> Result<(SyncProgress, Result<ImportEnd>)> {
-    let stop = stop_on_signals()?;
     let progress = SyncProgress::new(to.or_else(|| last_block(&files)));
-    let end = import_files(database, spec, data_dir, &stages.settings(), files, to, &stop, &progress);
+    let end = import_files(database, spec, data_dir, &stages.settings(), files, to, stop, &progress);
     progress.finish();
     // Also after an error: what was committed is to stay.
     database.sync()?;
     Ok((progress, end))
 }
 
-/// Asks to stop at the first SIGINT or SIGTERM, and ends the process at the second.
+/// Asks to stop at the first SIGINT or SIGTERM, and ends the process at the second. Once in a process: what is asked
+/// twice says its words twice.
 pub(crate) fn stop_on_signals() -> Result<StopSignal> {
     stop_on_signals_saying(
         "stopping: dropping the unfinished batch, flushing the finished ones",

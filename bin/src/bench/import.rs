@@ -12,7 +12,7 @@ use super::baseline::{Measured, recover_public_keys, run_revm};
 use crate::{
     datadir::{DataDir, DatabaseTuning},
     db::print_tables,
-    import::{StageArgs, discover, import_shown, print_timings},
+    import::{StageArgs, discover, import_shown, print_timings, stop_on_signals},
     init::ChainArgs,
     progress::{StageTotal, SyncProgress},
 };
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
         bail!("{} is there already: give a new data folder", data_dir.database().display());
     }
     let database = args.tuning.open(&data_dir, SyncMode::Bulk)?;
-    let (progress, end) = import_shown(&database, &spec, &data_dir, &args.stages, files, args.to)?;
+    let stop = stop_on_signals()?;
+    let (progress, end) = import_shown(&database, &spec, &data_dir, &args.stages, files, args.to, &stop)?;
     let end = end?;
     print_whole_run(&progress);
     print_timings(&progress, &database)?;

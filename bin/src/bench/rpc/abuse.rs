@@ -16,6 +16,7 @@ use eyre::{Result, bail, eyre};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, SyncMode};
 use portico_governor::GovernorSettings;
+use portico_stages::StopSignal;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     datadir::{DataDir, DatabaseTuning},
-    import::{StageArgs, discover, import_shown, peak_memory},
+    import::{StageArgs, discover, import_shown, peak_memory, stop_on_signals},
     init::ChainArgs,
     progress::human_bytes,
 };
@@ -95,17 +96,22 @@ struct Importer<'a> {
     spec: Arc<ChainSpec>,
     data_dir: DataDir,
     database: Arc<Database>,
+    stop: StopSignal,
     head: u64,
 }
 
 impl Importer<'_> {
-    /// Imports more blocks, and gives whether there were as many.
+    /// Imports more blocks, and gives whether there were as many and nobody stopped it.
     fn import(&mut self, blocks: u64, imports: &mut Imports) -> Result<bool> {
         let (before, processors, begun) = (self.used_bytes()?, ProcessorTime::now(), Instant::now());
         let to = self.head + blocks;
         let files = discover(&self.args.paths)?;
+        let stages = &self.args.stages;
         let (_, end) =
-            import_shown(&self.database, &self.spec, &self.data_dir, &self.args.stages, files, Some(to))?;
+            import_shown(&self.database, &self.spec, &self.data_dir, stages, files, Some(to), &self.stop)?;
+        if self.stop.is_stopped() {
+            return Ok(false);
+        }
         self.head = end?.head;
         if self.head != to {
             return Ok(false);
@@ -166,8 +172,11 @@ pub(crate) fn run(args: &AbuseArgs) -> Result<()> {
         bail!("{} is there already: give a new data folder", data_dir.database().display());
     }
     let database = Arc::new(args.tuning.open(&data_dir, SyncMode::Bulk)?);
-    let mut importer = Importer { args, spec, data_dir, database, head: 0 };
+    let mut importer = Importer { args, spec, data_dir, database, stop: stop_on_signals()?, head: 0 };
     if !importer.import(args.first, &mut Imports::default())? {
+        if importer.stop.is_stopped() {
+            bail!("stopped on request before anything was measured");
+        }
         bail!("the files end before block {}", args.first);
     }
     let runtime = Runtime::new()?;
@@ -186,6 +195,9 @@ pub(crate) fn run(args: &AbuseArgs) -> Result<()> {
         }
     }
     runtime.block_on(server.stop());
+    if importer.stop.is_stopped() {
+        println!("stopped on request after {:.0} s under load", loaded.elapsed.as_secs_f64());
+    }
     if loaded.blocks == 0 {
         bail!("the files end at block {}: nothing was measured", importer.head);
     }
