@@ -140,7 +140,8 @@ pub(crate) struct ServeArgs {
     #[arg(long = "rpc.allow-unprotected-txs", env = "PORTICO_RPC_ALLOW_UNPROTECTED_TXS")]
     unprotected: bool,
     /// A bound of a class of calls, as trace.threads=4. Classes: light, call, range, trace, proof, graphql. Bounds:
-    /// threads, queue (calls that wait), wait and time (seconds), bytes (of an answer), nice (0 to 19)
+    /// threads, queue (calls that wait), wait and time (seconds), bytes (of an answer), nice (0 to 19; 20: only while
+    /// a processor has nothing else to do)
     #[arg(
         long = "rpc.limit",
         env = "PORTICO_RPC_LIMIT",

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 pub use class::{Class, UnknownClass};
 pub use error::Refusal;
-pub use settings::{BadLimit, ClassSettings, GovernorSettings};
+pub use settings::{BadLimit, ClassSettings, GovernorSettings, IDLE};
 
 use pool::Pool;
 

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use portico_query::Helpers;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Class, ClassSettings, Refusal};
+use crate::{Class, ClassSettings, Refusal, settings::IDLE};
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -173,12 +173,58 @@ fn work_through(class: Class, nice: u8, queue: &Receiver<Job>, running: &AtomicU
 /// Linux gives every thread a niceness of its own; elsewhere it would be the whole process's.
 #[cfg(target_os = "linux")]
 fn lower_priority(class: Class, nice: u8) {
-    if nice > 0
-        && let Err(error) = rustix::process::nice(i32::from(nice))
-    {
+    let lowered: Result<(), Box<dyn std::error::Error>> = match nice {
+        0 => return,
+        IDLE.. => stand_idle(),
+        nice => rustix::process::nice(i32::from(nice)).map(drop).map_err(Into::into),
+    };
+    if let Err(error) = lowered {
         tracing::warn!(%class, %error, "the priority of RPC threads could not be lowered");
     }
 }
 
+#[cfg(target_os = "linux")]
+fn stand_idle() -> Result<(), Box<dyn std::error::Error>> {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    Ok(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)?)
+}
+
 #[cfg(not(target_os = "linux"))]
 fn lower_priority(_class: Class, _nice: u8) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::GovernorSettings;
+
+    /// The fields 19 (niceness) and 41 (policy) of `/proc/PID/stat`, see proc(5).
+    fn niceness_and_policy(class: Class, settings: &ClassSettings) -> (String, String) {
+        let pool = Pool::start(class, settings).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let _waiting =
+            pool.submit(move || tell.send(std::fs::read_to_string("/proc/thread-self/stat")).unwrap());
+        let stat = told.recv().unwrap().unwrap();
+        // The name is field 2 and may hold spaces.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        (fields[19 - 3].to_owned(), fields[41 - 3].to_owned())
+    }
+
+    #[test]
+    fn long_work_stands_behind_all_else() {
+        const NORMAL: &str = "0";
+        const IDLE_POLICY: &str = "5";
+        let settings = GovernorSettings::default();
+        let of = |class| niceness_and_policy(class, settings.of(class));
+        let (own, _) = of(Class::Light);
+        for class in [Class::Range, Class::Trace, Class::Proof] {
+            assert_eq!(of(class).1, IDLE_POLICY, "{class}");
+        }
+        let (call, policy) = of(Class::Call);
+        assert_eq!(policy, NORMAL);
+        assert_eq!(call.parse::<i32>().unwrap(), (own.parse::<i32>().unwrap() + 10).min(19));
+    }
+}

@@ -4,6 +4,10 @@ use std::{num::ParseIntError, time::Duration};
 
 use crate::{Class, UnknownClass};
 
+/// The niceness of threads that work only while a processor has nothing else to do: the system's idle policy, which
+/// others displace at once, where even a niceness of 19 keeps them waiting for a slice of time.
+pub const IDLE: u8 = 20;
+
 /// The bounds of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassSettings {
@@ -17,7 +21,7 @@ pub struct ClassSettings {
     pub time: Duration,
     /// Bytes of one answer, at most.
     pub bytes: usize,
-    /// How far its threads stand back behind the rest of the process: 0 (not at all) to 19.
+    /// How far its threads stand back behind the rest of the process: 0 (not at all) to 19, or [`IDLE`].
     pub nice: u8,
 }
 
@@ -40,9 +44,9 @@ fn defaults(class: Class, cores: usize) -> ClassSettings {
     let (threads, queue, seconds, mebibytes, nice) = match class {
         Class::Light => (cores * 4, 4096, 5, 32, 0),
         Class::Call => (cores, 1024, 5, 32, 10),
-        Class::Range => (cores, 256, 30, 160, 19),
-        Class::Trace => (cores, 128, 60, 1024, 19),
-        Class::Proof => (cores.div_ceil(2), 64, 60, 160, 19),
+        Class::Range => (cores, 256, 30, 160, IDLE),
+        Class::Trace => (cores, 128, 60, 1024, IDLE),
+        Class::Proof => (cores.div_ceil(2), 64, 60, 160, IDLE),
         Class::Graphql => (cores, 256, 10, 32, 10),
     };
     ClassSettings {
@@ -109,7 +113,7 @@ impl GovernorSettings {
             "queue" => (1, 1 << 20),
             "wait" | "time" => (1, 86_400),
             "bytes" => (1024, 1 << 40),
-            "nice" => (0, 19),
+            "nice" => (0, u64::from(IDLE)),
             _ => return Err(BadLimit::Limit(limit.to_owned())),
         };
         if !(min..=max).contains(&number) {
@@ -158,7 +162,7 @@ mod tests {
             ("trace.cores=4", "there is no limit \"cores\""),
             ("trace.threads=many", "invalid digit"),
             ("trace.threads=0", "trace.threads must be from 1 to 1024"),
-            ("trace.nice=20", "trace.nice must be from 0 to 19"),
+            ("trace.nice=21", "trace.nice must be from 0 to 20"),
             ("trace.time=99999999999999999999", "too large"),
         ] {
             let error = settings.set(text).unwrap_err().to_string();
