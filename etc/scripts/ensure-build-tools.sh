@@ -4,11 +4,13 @@
 # where it is not.
 set -eu
 
+# The C interface; a machine can have libclang-cpp, the C++ interface, alone.
 has_libclang() {
-    if [ -n "${LIBCLANG_PATH:-}" ] && ls "$LIBCLANG_PATH"/libclang*.so* >/dev/null 2>&1; then return 0; fi
-    if ldconfig -p 2>/dev/null | grep -q 'libclang[-.]'; then return 0; fi
-    ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang-*.so* /usr/lib64/libclang*.so* 2>/dev/null |
-        grep -qv 'libclang-cpp'
+    {
+        ldconfig -p 2>/dev/null || true
+        ls "${LIBCLANG_PATH:-/nowhere}"/libclang*.so* /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang-*.so* \
+            /usr/lib64/libclang*.so* 2>/dev/null || true
+    } | grep 'libclang[-.]' | grep -qv 'libclang-cpp'
 }
 
 for tool in cargo cc make; do
