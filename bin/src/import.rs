@@ -322,12 +322,23 @@ pub(crate) fn print_timings(progress: &SyncProgress, database: &Database) -> Res
 
 /// The most memory of its own that the process had, in bytes: the peak of all less the file pages it has now.
 pub(crate) fn peak_memory() -> Option<u64> {
+    let [peak, file] = memory_fields(["VmHWM:", "RssFile:"])?;
+    Some(peak.saturating_sub(file))
+}
+
+/// The memory of its own that the process has now, in bytes.
+pub(crate) fn own_memory() -> Option<u64> {
+    memory_fields(["RssAnon:"]).map(|[bytes]| bytes)
+}
+
+fn memory_fields<const N: usize>(names: [&str; N]) -> Option<[u64; N]> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let field = |name: &str| -> Option<u64> {
+    let mut fields = [0; N];
+    for (field, name) in fields.iter_mut().zip(names) {
         let line = status.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    Some(field("VmHWM:")?.saturating_sub(field("RssFile:")?))
+        *field = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
+    }
+    Some(fields)
 }
 
 /// The head that readers see.

@@ -47,7 +47,7 @@ pub use headers::Headers;
 pub use history::History;
 pub use log_index::LogIndex;
 pub use metrics::describe as describe_metrics;
-pub use order::{FORWARD, UNWIND};
+pub use order::{FORWARD, UNWIND, validating_and_indexing};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineObserver};
 pub use prune::Prune;
 pub use senders::Senders;

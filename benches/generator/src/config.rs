@@ -29,6 +29,8 @@ pub struct GeneratorConfig {
     pub genesis_users: u32,
     /// Receiving addresses that transactions choose from.
     pub cold_accounts: u64,
+    /// How many of them have ether in the genesis state, so that it is as large as that of a network in use.
+    pub genesis_cold_accounts: u64,
     /// Tokens in the genesis state. The first few are much more used than the others.
     pub tokens: u32,
     /// How often each kind of transaction comes.
@@ -51,6 +53,7 @@ impl Default for GeneratorConfig {
             transactions_per_block: 150,
             genesis_users: 2_000,
             cold_accounts: 200_000,
+            genesis_cold_accounts: 0,
             tokens: 64,
             mix: Mix::default(),
             forks: ForkSchedule::default(),
@@ -82,6 +85,9 @@ impl GeneratorConfig {
         let sizes = [self.seconds_per_block, self.transactions_per_block, self.cold_accounts];
         if sizes.contains(&0) {
             return Err(ConfigFault::Zero);
+        }
+        if self.genesis_cold_accounts > self.cold_accounts {
+            return Err(ConfigFault::FundedColdAccounts);
         }
         Ok(())
     }
@@ -209,6 +215,8 @@ mod tests {
             let config = GeneratorConfig { gas_limit, ..good.clone() };
             assert_eq!(config.check(), Err(ConfigFault::GasLimit));
         }
+        let funded = GeneratorConfig { cold_accounts: 5, genesis_cold_accounts: 6, ..good.clone() };
+        assert_eq!(funded.check(), Err(ConfigFault::FundedColdAccounts));
         assert_eq!(GeneratorConfig { mix: Mix::none(), ..good.clone() }.check(), Err(ConfigFault::EmptyMix));
         let forks = ForkSchedule { shanghai: None, ..good.forks };
         assert_eq!(GeneratorConfig { forks, ..good }.check(), Err(ConfigFault::ForkOrder));

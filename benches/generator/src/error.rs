@@ -94,4 +94,7 @@ pub enum ConfigFault {
     /// Blocks need a time step, transactions and something to receive.
     #[error("seconds per block, transactions per block and cold accounts must not be zero")]
     Zero,
+    /// Only cold accounts that there are can have ether.
+    #[error("more cold accounts are to have ether than there are")]
+    FundedColdAccounts,
 }

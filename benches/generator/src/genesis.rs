@@ -22,6 +22,9 @@ use std::{collections::BTreeMap, io::Write};
 /// Extra data of every generated header, genesis included.
 pub const EXTRA_DATA: Bytes = Bytes::from_static(b"portico");
 
+/// What the first of the cold accounts with ether has, in wei; each other one has a wei more than the one before.
+const COLD_WEI: u64 = 1_000_000_000;
+
 /// The genesis that a chain with this configuration begins with.
 pub fn genesis(config: &GeneratorConfig) -> Genesis {
     let layout = Layout::new(config);
@@ -127,6 +130,11 @@ impl Allocation {
         for index in 0..config.genesis_users {
             let account = GenesisAccount { balance: U256::from(USER_ETHER), ..GenesisAccount::default() };
             state.0.insert(accounts.user(index).address, account);
+        }
+        for index in 0..config.genesis_cold_accounts {
+            let balance = U256::from(COLD_WEI + index);
+            let account = GenesisAccount { balance, ..GenesisAccount::default() };
+            state.0.insert(accounts.cold_address(index), account);
         }
         state.add_system_contracts();
         state.add_tokens(layout, accounts);

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,13 +18,14 @@ use portico_db::{LiveDatabase, SyncMode};
 use portico_stages::{
     BlockRange, BuildAttributes, Candidate, CandidateSource, Counters, NoBlocks, Pipeline, PipelineConfig,
     PipelineObserver, Progress, Refusal, Room, SharedSource, StageError, StageId, StageOutput, StageSettings,
-    StopSignal, Tip, TipConfig, TipSettings, Verdict,
+    StopSignal, Tip, TipConfig, TipSettings, Verdict, validating_and_indexing,
 };
 
 use crate::{
     datadir::{DataDir, DatabaseTuning},
-    import::{discover, import_files},
+    import::{discover, import_files, own_memory, peak_memory},
     init::ChainArgs,
+    progress::human_bytes,
 };
 
 /// Flags of `portico bench engine`.
@@ -40,14 +44,20 @@ pub struct EngineArgs {
     /// Pause between two blocks, in milliseconds: on the network it is twelve seconds
     #[arg(long, default_value_t = 200, value_name = "MS")]
     pause: u64,
+    /// Do not build the blocks too before they come
+    #[arg(long)]
+    no_build: bool,
     /// Block files or folders of them, in any order
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
 
-/// Time of each stage in all blocks.
+/// Time of each stage in all blocks that came, not in those that were built.
 #[derive(Debug, Clone, Default)]
-struct StageTimes(Arc<Mutex<BTreeMap<StageId, Duration>>>);
+struct StageTimes {
+    times: Arc<Mutex<BTreeMap<StageId, Duration>>>,
+    building: Arc<AtomicBool>,
+}
 
 impl Progress for StageTimes {
     fn at(&self, _: u64, _: Counters) {}
@@ -55,7 +65,9 @@ impl Progress for StageTimes {
 
 impl PipelineObserver for StageTimes {
     fn stage_finished(&self, stage: StageId, _: BlockRange, _: StageOutput, elapsed: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(stage).or_default() += elapsed;
+        if !self.building.load(Ordering::Relaxed) {
+            *self.times.lock().unwrap_or_else(PoisonError::into_inner).entry(stage).or_default() += elapsed;
+        }
     }
 }
 
@@ -103,12 +115,20 @@ pub(crate) fn run(args: &EngineArgs) -> Result<()> {
 fn measure(args: &EngineArgs, tip: &Tip, times: &StageTimes, blocks: &[BlockParts]) -> Result<()> {
     let mut samples: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     let mut gas = 0;
-    for block in blocks {
+    for (position, block) in blocks.iter().enumerate() {
+        if position % (blocks.len() / 10).max(1) == 0 {
+            let memory = own_memory().map(human_bytes).unwrap_or_default();
+            tracing::info!(block_number = block.header.number, memory, "blocks come");
+        }
         std::thread::sleep(Duration::from_millis(args.pause));
         tip.settle()?;
-        let built = timed(&mut samples, "build the same block", || build(tip, block))?;
-        if built != block.hash {
-            bail!("block {} is built as {built}, not as {}", block.header.number, block.hash);
+        if !args.no_build {
+            times.building.store(true, Ordering::Relaxed);
+            let built = timed(&mut samples, "build the same block", || build(tip, block))?;
+            times.building.store(false, Ordering::Relaxed);
+            if built != block.hash {
+                bail!("block {} is built as {built}, not as {}", block.header.number, block.hash);
+            }
         }
         let verdict = timed(&mut samples, "newPayload to VALID", || tip.insert(block.clone()))?;
         if verdict != Verdict::Valid {
@@ -125,10 +145,21 @@ fn measure(args: &EngineArgs, tip: &Tip, times: &StageTimes, blocks: &[BlockPart
         println!("{what:<24} {:>9.2} {:>9.2} {:>9.2}", at(50), at(95), at(100));
     }
     println!("\n{:.1} Mgas a block; time of the stages, ms a block:", gas as f64 / 1e6 / blocks.len() as f64);
-    for (stage, total) in times.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        println!("  {stage:<16} {:>8.2}", total.as_secs_f64() * 1e3 / blocks.len() as f64);
+    let times = times.times.lock().unwrap_or_else(PoisonError::into_inner);
+    let (validating, indexing) = validating_and_indexing();
+    for (when, stages) in [("before the answer", validating), ("behind it", indexing)] {
+        let of = |stage: &StageId| times.get(stage).copied().unwrap_or_default();
+        let whole: Duration = stages.iter().map(of).sum();
+        let per_block = |time: Duration| time.as_secs_f64() * 1e3 / blocks.len() as f64;
+        println!("{when:<18} {:>8.2}", per_block(whole));
+        for stage in stages {
+            let share = of(stage).as_secs_f64() / whole.as_secs_f64().max(f64::EPSILON) * 100.0;
+            println!("  {stage:<16} {:>8.2} {share:>6.1} %", per_block(of(stage)));
+        }
     }
-    println!("(hashing runs for built blocks too)");
+    if let Some(bytes) = peak_memory() {
+        println!("peak memory {}, with the import before and the blocks that came", human_bytes(bytes));
+    }
     Ok(())
 }
 

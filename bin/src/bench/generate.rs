@@ -49,6 +49,9 @@ pub struct GenerateArgs {
     /// Addresses without a user that receive
     #[arg(long, default_value_t = GeneratorConfig::default().cold_accounts, value_name = "N")]
     cold_accounts: u64,
+    /// How many of those have ether in the genesis state, so that it is as large as that of a network in use
+    #[arg(long, default_value_t = GeneratorConfig::default().genesis_cold_accounts, value_name = "N")]
+    funded_cold_accounts: u64,
     /// Tokens in the genesis state
     #[arg(long, default_value_t = GeneratorConfig::default().tokens, value_name = "N")]
     tokens: u32,
@@ -80,6 +83,7 @@ impl GenerateArgs {
             gas_limit: self.gas_limit,
             genesis_users: self.users,
             cold_accounts: self.cold_accounts,
+            genesis_cold_accounts: self.funded_cold_accounts,
             tokens: self.tokens,
             forks,
             ..defaults
