@@ -139,6 +139,9 @@ pub(crate) struct ServeArgs {
     /// Take transactions over RPC that are valid on every chain (without EIP-155)
     #[arg(long = "rpc.allow-unprotected-txs", env = "PORTICO_RPC_ALLOW_UNPROTECTED_TXS")]
     unprotected: bool,
+    /// Refuse tracers that are scripts in JavaScript: they are bounded in time, loops and results, but not in memory
+    #[arg(long = "rpc.no-script-tracers", env = "PORTICO_RPC_NO_SCRIPT_TRACERS")]
+    no_script_tracers: bool,
     /// A bound of a class of calls, as trace.threads=4. Classes: light, call, range, trace, proof, graphql. Bounds:
     /// threads, queue (calls that wait), wait and time (seconds), bytes (of an answer), nice (0 to 19; 20: only while
     /// a processor has nothing else to do)
@@ -170,6 +173,7 @@ impl ServeArgs {
             proof_blocks_max: self.proof_blocks,
             tx_fee_max: self.tx_fee_cap,
             unprotected_allowed: self.unprotected,
+            scripts_allowed: !self.no_script_tracers,
             ..QuerySettings::default()
         }
     }

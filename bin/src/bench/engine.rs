@@ -76,7 +76,9 @@ pub(crate) fn run(args: &EngineArgs) -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let data_dir = DataDir::new(args.datadir.as_deref().unwrap_or(temporary.path()));
     let database = Arc::new(args.tuning.open(&data_dir, SyncMode::Bulk)?);
-    let (settings, stop) = (StageSettings::default(), StopSignal::default());
+    let (mut settings, stop) = (StageSettings::default(), StopSignal::default());
+    // So that all blocks that are to come again can be taken back.
+    settings.unwind_horizon = settings.unwind_horizon.max(args.last);
     let files = discover(&args.paths)?;
     let end = import_files(&database, &spec, &data_dir, &settings, files, None, &stop, &())?;
     if end.head <= args.last {

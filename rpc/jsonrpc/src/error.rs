@@ -218,7 +218,9 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::BadBlockNotFound(_) | QueryError::UnknownPreimage(_) => INVALID_INPUT,
         QueryError::NoSuchTable(_) => INVALID_PARAMS,
         QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
-        QueryError::Undecodable { .. } | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
+        QueryError::Undecodable { .. }
+        | QueryError::ScriptsRefused
+        | QueryError::Tracer(TracerError::Unusable(_)) => INVALID_PARAMS,
         QueryError::Tracer(TracerError::Failed(_)) => INVALID_INPUT,
         QueryError::Tracer(TracerError::TooLarge { .. }) => LIMIT,
         QueryError::Tracer(TracerError::Read(_)) => INTERNAL,

@@ -18,6 +18,9 @@ use revm::context::result::HaltReason;
 /// Why a call has no answer. Protocols give each case their own code.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
+    /// A tracer is a script, and the node takes none; or no tracer has this name.
+    #[error("no tracer has this name, and scripts are not taken here (--rpc.no-script-tracers)")]
+    ScriptsRefused,
     /// We have no key of this account.
     #[error("unknown account {address}")]
     UnknownAccount {

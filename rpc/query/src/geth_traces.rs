@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io::Write};
 use alloy_evm::overrides::apply_block_overrides;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::state::StateOverride;
-use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use alloy_rpc_types_trace::geth::{GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use portico_evm::{EvmEnv, Traced, inspect_call};
 use portico_tracers::{Bounded, Executed, GethInspector, GethTracer, TransactionContext};
 use revm::DatabaseCommit;
@@ -146,6 +146,15 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
+    fn geth_inspector(&self, options: GethDebugTracingOptions) -> Result<Bounded<GethInspector>, QueryError> {
+        if !self.settings().scripts_allowed
+            && matches!(options.tracer, Some(GethDebugTracerType::JsTracer(_)))
+        {
+            return Err(QueryError::ScriptsRefused);
+        }
+        Ok(GethTracer::inspector(options, self.budget())?)
+    }
+
     fn each_geth_trace(
         &self,
         block: &FullBlock,
@@ -153,7 +162,7 @@ impl Snapshot<'_> {
         options: GethDebugTracingOptions,
         mut each: impl FnMut(TransactionTrace) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let inspector = GethTracer::inspector(options, self.budget())?;
+        let inspector = self.geth_inspector(options)?;
         let mut overlay = self.overlay_below(block)?.ok_or(QueryError::GenesisNotTraceable)?;
         self.replay(&mut overlay, block, wanted, inspector, |tx_index, traced| {
             let transaction_hash = *block.parts.transactions[tx_index as usize].tx_hash();
@@ -199,7 +208,7 @@ impl Snapshot<'_> {
         state: Option<StateOverride>,
         options: GethDebugTracingOptions,
     ) -> Result<Vec<Vec<GethTrace>>, QueryError> {
-        let mut inspector = GethTracer::inspector(options, self.budget())?;
+        let mut inspector = self.geth_inspector(options)?;
         let (mut database, environment) = self.prepare_within(at)?;
         if let Some(state) = state {
             overrides::apply(state, environment.cfg_env.spec, &mut database)?;

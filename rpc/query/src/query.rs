@@ -35,6 +35,8 @@ pub struct QuerySettings {
     pub proof_leaves_max: usize,
     /// Wei that a transaction which is sent here may pay for gas at most; 0 for no bound.
     pub tx_fee_max: u128,
+    /// Whether tracers may be scripts, whose memory nothing bounds.
+    pub scripts_allowed: bool,
     /// Whether transactions that are valid on every chain (without EIP-155) may be sent here.
     pub unprotected_allowed: bool,
 }
@@ -49,6 +51,7 @@ impl Default for QuerySettings {
             proof_blocks_max: 10_000,
             proof_leaves_max: 200_000,
             tx_fee_max: 1_000_000_000_000_000_000,
+            scripts_allowed: true,
             unprotected_allowed: false,
         }
     }

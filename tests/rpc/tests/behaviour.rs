@@ -223,6 +223,26 @@ async fn searches_are_bounded_and_say_what_would_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn scripts_are_tracers_unless_the_node_takes_none() {
+    let call = |node, tracer: &str| {
+        let of = json!([{ "to": EMITTER }, "latest", { "tracer": tracer }]);
+        async move { crate::call(node, "debug_traceCall", of).await }
+    };
+    const SCRIPT: &str = "{step(){},fault(){},result(){return 7}}";
+    let Some(node) = node() else { return };
+    assert_eq!(call(&node, SCRIPT).await["result"], 7);
+    let Some(node) = node_with(QuerySettings { scripts_allowed: false, ..QuerySettings::default() }) else {
+        return;
+    };
+    for refused in [SCRIPT, "noSuchTracer"] {
+        let answer = call(&node, refused).await;
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("--rpc.no-script-tracers"), "{answer}");
+    }
+    assert!(call(&node, "callTracer").await["result"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pruned_data_is_an_error_and_not_an_empty_answer() {
     let Some(node) = node() else { return };
     let txn = node.node().database.begin_rw().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! The engine bounds loops, recursion and its stack, and what a script gives is measured. The engine does not bound its
 //! heap: what one function allocates before it returns is limited by these bounds and by time alone, so that a node
-//! that strangers may call does better without the `debug` namespace.
+//! whose `debug` namespace strangers may call does better without scripts (`--rpc.no-script-tracers`).
 
 use std::io::{self, Write};
 
