@@ -10,6 +10,7 @@
 
 mod blobs;
 mod bodies;
+mod clock;
 mod dev;
 mod engine;
 mod envelope;

@@ -79,6 +79,6 @@ pub use revm::context::result::InvalidTransaction;
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
 };
-pub use submission::seconds_now;
+pub use submission::{SubmitObserver, seconds_now};
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

@@ -13,7 +13,7 @@ use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{Helpers, QueryError, SeenBlock, past_trie::PastTrieCache};
+use crate::{Helpers, QueryError, SeenBlock, SubmitObserver, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) pool: OnceLock<Arc<Pool>>,
     /// The head that the pool knows.
     pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
+    /// Who is told of what our users send.
+    pub(crate) submit_observer: OnceLock<Arc<dyn SubmitObserver>>,
 }
 
 impl Query {
@@ -94,6 +96,7 @@ impl Query {
                 past_trie,
                 pool: OnceLock::new(),
                 pool_seen: Mutex::default(),
+                submit_observer: OnceLock::new(),
             }),
         }
     }

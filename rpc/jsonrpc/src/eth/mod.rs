@@ -28,7 +28,7 @@ use jsonrpsee::{
 };
 
 pub use bundles::EthBundleApiServer;
-pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
+pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction, receipt as rpc_receipt};
 pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
 pub use filters::EthFilterApiServer;
