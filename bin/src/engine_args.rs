@@ -153,7 +153,11 @@ impl EngineArgs {
             let dev = Dev::start(engine.clone(), DevSettings { period })?;
             if funded(query)? {
                 let chain_id = query.spec().chain_id();
-                tracing::info!(chain_id, phrase = DEV_PHRASE, "ten accounts with ether can be used without keys");
+                tracing::info!(
+                    chain_id,
+                    phrase = DEV_PHRASE,
+                    "ten accounts with ether can be used without keys"
+                );
             }
             others.push((Namespace::Eth, dev_account_methods(dev.clone())?));
             others.push((Namespace::Evm, dev_methods(dev)?));

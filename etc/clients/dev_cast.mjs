@@ -95,6 +95,6 @@ assert(JSON.stringify(accessed).toLowerCase().includes(token.slice(2).toLowerCas
 assert(BigInt(cast('storage', token, '1')) > 0n, 'the supply is in its slot');
 assert(Number(cast('nonce', other.address)) === 1, 'the nonce counts what was sent');
 assert(first(cast('balance', token)) === '300000000000000000', 'what was deposited and not withdrawn');
-// The account has sent what is counted, and two of its transactions counted twice: it signed for its own code.
+assert(Number(json('block', 'pending', '--json').number) === Number(cast('block-number')) + 1, 'there is a pending block');
 assert(json('rpc', 'eth_accounts').length === 10, 'ten accounts are unlocked');
 printSent();

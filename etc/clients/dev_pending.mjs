@@ -1,6 +1,7 @@
 // What waits for a block outlives a restart: dev_pending.mjs send|check|mined
 import { readFileSync, writeFileSync } from 'node:fs';
 import { JsonRpcProvider, Wallet } from 'ethers';
+import { createPublicClient, http } from 'viem';
 import { account } from './dev.mjs';
 import { assert, httpUrl } from './facts.mjs';
 
@@ -37,6 +38,16 @@ if (step === 'mined') {
   }
   assert(await owner.getNonce('pending') === nonce + 2 && await owner.getNonce() === nonce, 'nonces with and without them');
   assert((await provider.getBalance(owner)) === BigInt(balances[0]), 'the balance is as it was');
+  const received = 10n ** 18n + 11n;
+  assert((await provider.getBalance(other)) === BigInt(balances[1]), 'the other one\'s too');
+  assert((await provider.getBalance(other, 'pending')) === BigInt(balances[1]) + received, 'the pending one is not');
+  const viem = createPublicClient({ transport: http(httpUrl) });
+  const [mine, theirs] = [await provider.getBlock('pending', true), await viem.getBlock({ blockTag: 'pending' })];
+  assert(mine.hash === null && theirs.hash === null, 'the pending block has no hash');
+  assert(mine.number === await provider.getBlockNumber() + 1 && theirs.number === BigInt(mine.number), 'it is the next one');
+  for (const hashes of [mine.transactions, theirs.transactions]) {
+    assert(hashes.join() === waiting.join(), 'and has what waits, in its order');
+  }
 }
 provider.destroy();
 console.error(`${step}: so it is`);

@@ -91,4 +91,6 @@ assert workshop.events.Made().process_log(made["logs"][-1])["args"]["name"] == "
 fresh = [(log["blockNumber"], log["logIndex"], log["args"]["value"]) for log in listening.get_new_entries()]
 found = [(log["blockNumber"], log["logIndex"], log["args"]["value"]) for log in token.events.Transfer.get_logs(from_block=0)]
 assert found[1:] == fresh and len(found) == 7, (found, fresh)
+pending = web3.eth.get_block("pending")
+assert pending["hash"] is None and pending["number"] == web3.eth.block_number + 1 and not pending["transactions"], pending
 print(json.dumps({"sent": sent}))

@@ -10,21 +10,15 @@ use std::{
 
 use alloy_consensus::SignableTransaction;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message, keccak256};
-use alloy_rpc_types_engine::PayloadAttributes;
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message};
 use crossbeam_channel::{Receiver, Sender};
 use portico_chain::Transaction;
-use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS, Fork};
+use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS};
 use portico_query::{CallRequest, Forkchoice, QueryError, ReceiptAt, Snapshot, SubmitObserver};
 use portico_stages::Verdict;
 use secp256k1::{Message, SECP256K1, SecretKey};
 
-use crate::{
-    Engine, EngineError,
-    clock::{Clock, system_now},
-    jobs::FromPool,
-    payload::fork_of,
-};
+use crate::{Engine, EngineError, clock::system_now, jobs::FromPool, pending::next_attributes};
 
 /// When blocks are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +39,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const NEWS_MAX: usize = 1_024;
 
 /// See the module. Clones share everything.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Dev(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     engine: Engine,
-    clock: Clock,
     state: Mutex<State>,
     /// Held by whoever makes a block or goes back: each builds upon what the one before left.
     making: Mutex<()>,
@@ -105,11 +99,9 @@ impl Dev {
     /// [`EngineError::UnsupportedFork`] on a chain whose next block is to be mined.
     pub fn start(engine: Engine, settings: DevSettings) -> Result<Self, EngineError> {
         let tip = engine.tip();
-        let (number, hash) = tip.head();
+        let hash = tip.head().1;
         let header = tip.header(&hash)?.ok_or_else(|| unknown("there is no head"))?;
-        // A parent without difficulty is a merged one, whatever was before it.
-        let total = if header.difficulty.is_zero() { U256::MAX } else { header.difficulty };
-        if !tip.spec().block_context(number + 1, system_now(), total).merged {
+        if next_attributes(tip.spec(), &header, hash, system_now()).is_none() {
             let what =
                 "a dev network makes blocks of after the merge: set terminalTotalDifficulty to 0 in genesis";
             return Err(EngineError::UnsupportedFork(what.to_owned()));
@@ -123,8 +115,9 @@ impl Dev {
             stopped: false,
         };
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let (clock, state, making) = (Clock::default(), Mutex::new(state), Mutex::new(()));
-        let dev = Self(Arc::new(Shared { engine, clock, state, making, wake }));
+        let (state, making) = (Mutex::new(state), Mutex::new(()));
+        let dev = Self(Arc::new(Shared { engine, state, making, wake }));
+        dev.0.engine.drive();
         let automatic = Automatic(Arc::downgrade(&dev.0));
         dev.0.engine.query().set_submit_observer(Arc::new(automatic));
         let worker = dev.clone();
@@ -178,7 +171,7 @@ impl Dev {
     fn seconds_since_head(&self) -> f64 {
         let tip = self.0.engine.tip();
         let Ok(Some(header)) = tip.header(&tip.head().1) else { return 0.0 };
-        (self.0.clock.now() as f64) - (header.timestamp as f64)
+        (self.0.engine.clock().now() as f64) - (header.timestamp as f64)
     }
 
     /// Makes blocks, each upon the one before, from what the pool has.
@@ -215,17 +208,9 @@ impl Dev {
         query.follow_head().map_err(unknown)?;
         let (number, parent) = tip.head();
         let header = tip.header(&parent)?.ok_or_else(|| unknown("there is no head"))?;
-        let timestamp = self.0.clock.next_after(header.timestamp);
-        let fork = fork_of(tip.spec(), number + 1, timestamp);
-        let attributes = PayloadAttributes {
-            timestamp,
-            prev_randao: keccak256(parent),
-            suggested_fee_recipient: Address::ZERO,
-            withdrawals: None,
-            parent_beacon_block_root: (fork >= Fork::Cancun).then_some(B256::ZERO),
-            slot_number: (fork >= Fork::Amsterdam).then_some(number + 1),
-            target_gas_limit: None,
-        };
+        let timestamp = self.0.engine.clock().next_after(header.timestamp);
+        let (fork, attributes) = next_attributes(tip.spec(), &header, parent, timestamp)
+            .ok_or_else(|| unknown("the next block is to be mined"))?;
         let build = engine.build_attributes(fork, attributes);
         let pool = query.pool().ok_or_else(|| unknown("there is no transaction pool"))?;
         let mut source = FromPool::new(pool, tip.spec(), &header, timestamp, fork);
@@ -233,7 +218,7 @@ impl Dev {
         let hash = built.block.hash;
         tip.adopt(&built);
         self.choose(hash)?;
-        self.0.clock.made(timestamp);
+        self.0.engine.clock().made(timestamp);
         query.follow_head().map_err(unknown)?;
         let transactions = built.block.transactions.len();
         tracing::info!(block_number = number + 1, %hash, transactions, gas = built.block.header.gas_used, "made a block");
@@ -259,7 +244,7 @@ impl Dev {
     pub(crate) fn snapshot(&self) -> u64 {
         // After a block that is being made.
         let _making = self.making();
-        let (head, ahead) = (self.0.engine.tip().head().1, self.0.clock.ahead());
+        let (head, ahead) = (self.0.engine.tip().head().1, self.0.engine.clock().ahead());
         let mut state = self.lock();
         state.snapshots_taken += 1;
         let number = state.snapshots_taken;
@@ -279,7 +264,7 @@ impl Dev {
             state.snapshots.truncate(position);
             snapshot
         };
-        self.0.clock.reset(ahead);
+        self.0.engine.clock().reset(ahead);
         self.choose(head)?;
         // What was in the blocks that went is gone with them.
         self.0.engine.query().follow_head().map_err(unknown)?;
@@ -297,13 +282,13 @@ impl Dev {
             let what = format!("timestamp {timestamp} is not after the head's, {}", header.timestamp);
             return Err(EngineError::InvalidParams(what));
         }
-        self.0.clock.set_next(timestamp);
+        self.0.engine.clock().set_next(timestamp);
         Ok(())
     }
 
     /// Moves the clock; gives by how many seconds it is ahead now.
     pub(crate) fn increase_time(&self, seconds: u64) -> i64 {
-        self.0.clock.increase(seconds)
+        self.0.engine.clock().increase(seconds)
     }
 
     /// Makes blocks, each so many seconds after the one before; the first one by the clock.
@@ -315,7 +300,7 @@ impl Dev {
             if block > 0 && seconds > 0 {
                 let tip = self.0.engine.tip();
                 let header = tip.header(&tip.head().1)?.ok_or_else(|| unknown("there is no head"))?;
-                self.0.clock.set_next(header.timestamp.saturating_add(seconds));
+                self.0.engine.clock().set_next(header.timestamp.saturating_add(seconds));
             }
             self.make_block(&self.making())?;
         }

@@ -18,6 +18,7 @@ mod error;
 mod jobs;
 mod methods;
 mod payload;
+mod pending;
 mod testing;
 
 pub use dev::{Dev, DevSettings, sign_with};
