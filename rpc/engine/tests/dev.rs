@@ -79,6 +79,17 @@ impl Network {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_method_is_in_the_documentation() {
+    let documentation = include_str!("../../../docs/rpc.md");
+    let network = quiet_network();
+    let names: Vec<_> = network.methods.method_names().collect();
+    assert!(names.len() >= 13, "{names:?}");
+    for name in names {
+        assert!(documentation.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_receipt_is_there_when_the_sender_has_the_hash() {
     let network = network(None);
     for nonce in 0..20 {
