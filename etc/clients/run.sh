@@ -48,7 +48,8 @@ RPC_WS=ws://127.0.0.1:$ws
 sockets=$(mktemp -d)
 RPC_IPC=$sockets/portico.ipc
 export RPC_HTTP RPC_WS RPC_IPC
-"$portico" node --chain "$sample/genesis.json" --datadir "$data" --graphql \
+# Blocks are imported beside it.
+"$portico" node --chain "$sample/genesis.json" --datadir "$data" --authrpc.disable --graphql \
     --http --http.port "$http" --http.api eth,net,web3,debug,trace \
     --ws --ws.port "$ws" --ws.api eth,net,web3,debug,trace --ipc.path "$RPC_IPC" >"$folder/node.log" 2>&1 &
 node=$!
