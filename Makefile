@@ -23,7 +23,7 @@ run: build sample
 test: tools
 	cargo xtask check
 
-## Real clients (ethers, viem, web3.py, cast, a browser) against a node with a sample chain
+## Real clients (ethers, viem, web3.py, cast, a browser) against a sample chain and a development network
 clients: build
 	@etc/clients/run.sh "$(PORTICO)" "$(or $(CARGO_TARGET_DIR),target)/clients"
 

@@ -73,6 +73,6 @@ fn send(query: &Query, from: Address, key: &SecretKey, to: Address) -> Result<()
         value: Some(U256::from(VALUE)),
         ..CallRequest::default()
     };
-    let signed = sign_with(key, snapshot.fill_transaction(request)?);
+    let signed = sign_with(key, snapshot.spec().chain_id(), snapshot.fill_transaction(request)?);
     snapshot.submit(&signed.encoded_2718()).map(drop)
 }

@@ -12,7 +12,7 @@ use std::{
 use alloy_primitives::Bytes;
 use clap::Args;
 use eyre::{Result, WrapErr, bail};
-use portico_chainspec::ChainSpec;
+use portico_chainspec::{ChainSpec, DEV_ACCOUNTS, DEV_PHRASE};
 use portico_db::LiveDatabase;
 use portico_engine::{
     Dev, DevSettings, Engine, EngineSettings, GAS_LIMIT_TARGET, debug_methods, dev_account_methods,
@@ -151,6 +151,14 @@ impl EngineArgs {
         if self.dev {
             let period = (self.dev_period > 0).then(|| Duration::from_secs(self.dev_period));
             let dev = Dev::start(engine.clone(), DevSettings { period })?;
+            if funded(query)? {
+                let chain_id = query.spec().chain_id();
+                tracing::info!(
+                    chain_id,
+                    phrase = DEV_PHRASE,
+                    "ten accounts with ether can be used without keys"
+                );
+            }
             others.push((Namespace::Eth, dev_account_methods(dev.clone())?));
             others.push((Namespace::Evm, dev_methods(dev)?));
         }
@@ -182,6 +190,13 @@ impl EngineArgs {
             ..PortSettings::default()
         }))
     }
+}
+
+/// Whether the first of the accounts that everybody knows has anything.
+fn funded(query: &Query) -> Result<bool> {
+    let snapshot = query.snapshot()?;
+    let account = snapshot.account(&DEV_ACCOUNTS[0], snapshot.head())?;
+    Ok(account.is_some_and(|account| !account.balance.is_zero()))
 }
 
 /// Makes a secret that only we may read, unless there is one.

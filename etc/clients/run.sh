@@ -2,7 +2,8 @@
 # Runs real clients, unchanged, against a node with a sample chain: run.sh PORTICO FOLDER
 #
 # Each script says what it learned; all must have learned the same. Then each waits for new heads while blocks are
-# imported. Packages go to FOLDER; where they cannot be installed, that is said and nothing is run.
+# imported. Then they write: see dev.sh. Packages go to FOLDER; where they cannot be installed, that is said and nothing
+# is run.
 set -eu
 portico=$1
 folder=$2
@@ -19,7 +20,10 @@ for program in node npm python3; do
     command -v "$program" >/dev/null || skip "$program is not installed"
 done
 mkdir -p "$folder"
-cp "$here"/package.json "$here"/requirements.txt "$here"/*.mjs "$here"/*.py "$folder"
+folder=$(cd "$folder" && pwd)
+cp "$here"/package.json "$here"/requirements.txt "$here"/*.mjs "$here"/*.py "$here"/common.sh \
+    "$here"/contracts/contracts.json "$folder"
+. "$folder/common.sh"
 (cd "$folder" && npm install --no-audit --no-fund --ignore-scripts >npm.log 2>&1) ||
     skip "npm cannot install the packages, see $folder/npm.log"
 if ! [ -x "$folder/venv/bin/python" ]; then
@@ -36,9 +40,6 @@ data=$folder/data
 rm -rf "$data"
 "$portico" import --chain "$sample/genesis.json" --datadir "$data" --to "$served" "$sample/chain.rlp"
 
-free_port() {
-    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
-}
 http=$(free_port)
 ws=$(free_port)
 RPC_HTTP=http://127.0.0.1:$http
@@ -47,33 +48,21 @@ RPC_WS=ws://127.0.0.1:$ws
 sockets=$(mktemp -d)
 RPC_IPC=$sockets/portico.ipc
 export RPC_HTTP RPC_WS RPC_IPC
-"$portico" node --chain "$sample/genesis.json" --datadir "$data" --graphql \
+# Blocks are imported beside it.
+"$portico" node --chain "$sample/genesis.json" --datadir "$data" --authrpc.disable --graphql \
     --http --http.port "$http" --http.api eth,net,web3,debug,trace \
     --ws --ws.port "$ws" --ws.api eth,net,web3,debug,trace --ipc.path "$RPC_IPC" >"$folder/node.log" 2>&1 &
 node=$!
 trap 'kill "$node" 2>/dev/null; wait "$node" 2>/dev/null; rm -rf "$sockets"' EXIT
-waited=0
-until node -e 'fetch(process.env.RPC_HTTP + "/health").then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))'; do
-    kill -0 "$node" 2>/dev/null || { cat "$folder/node.log" >&2; exit 1; }
-    waited=$((waited + 1))
-    [ "$waited" -lt 60 ] || { echo "the node does not answer, see $folder/node.log" >&2; exit 1; }
-    sleep 1
-done
+wait_healthy "$node" "$folder/node.log"
 
 PLAN=$(node "$folder/plan.mjs")
 export PLAN
-failed=
-learn() {
-    name=$1
-    shift
-    echo "== $name"
-    "$@" >"$folder/$name.json" || failed="$failed $name"
-}
 learn ethers node "$folder/ethers.mjs"
 learn viem node "$folder/viem.mjs"
 learn web3.py "$folder/venv/bin/python" "$folder/web3_facts.py"
 learn cast node "$folder/cast.mjs"
-[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
+none_failed
 (cd "$folder" && node compare.mjs ethers.json viem.json web3.py.json cast.json)
 
 echo "== new heads"
@@ -119,3 +108,5 @@ if command -v chromium >/dev/null; then
 else
     echo "SKIPPED: the GraphQL page, chromium is not installed" >&2
 fi
+
+"$here/dev.sh" "$portico" "$folder"

@@ -42,6 +42,7 @@ pub enum DbCommand {
         #[arg(long)]
         deep: bool,
     },
+    /// Write a copy without free pages, every table anew in key order: smaller, and faster to read
     Copy {
         #[command(flatten)]
         database: DatabaseArgs,

@@ -19,8 +19,10 @@ const MAINNET_STATE_ROOT: B256 = b256!("d7f8974fb5ac78d9ac099b9ad5018bedc2ce0a72
 const SEPOLIA_STATE_ROOT: B256 = b256!("5eb6e371a698b8d68f665192350ffcecbbbf322916f4b51bd79bb6887da3f494");
 const HOODI_STATE_ROOT: B256 = b256!("da87d7f5f91c51508791bbcbd4aa5baf04917830b86985eeb9ad3d5bfb657576");
 
-/// The first ten accounts of the phrase "test test test test test test test test test test test junk"
-/// (`m/44'/60'/0'/0/0` to `/9`).
+/// What wallets derive [`DEV_ACCOUNTS`] from.
+pub const DEV_PHRASE: &str = "test test test test test test test test test test test junk";
+
+/// The first ten accounts of [`DEV_PHRASE`] (`m/44'/60'/0'/0/0` to `/9`).
 pub const DEV_ACCOUNTS: [Address; 10] = [
     address!("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"),
     address!("70997970c51812dc3a010c7d01b50e0d17dc79c8"),

@@ -35,7 +35,7 @@ pub use alloy_eips::eip7840::BlobParams;
 pub use alloy_hardforks::{ForkFilter, ForkHash, ForkId, ValidationError as ForkIdError};
 pub use amsterdam::AmsterdamRules;
 pub use blob::{BlobSchedule, BlobScheduleEntry};
-pub use builtin::{DEV_ACCOUNTS, DEV_KEYS};
+pub use builtin::{DEV_ACCOUNTS, DEV_KEYS, DEV_PHRASE};
 pub use engine::EngineConfig;
 pub use error::ChainSpecError;
 pub use fork::{Activation, BlockContext, Fork};

@@ -266,6 +266,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.block_number {
             Some(number) => write!(f, "block {number} at byte {}: ", self.offset),
+            // About the file as a whole.
+            None if self.offset == 0 => Ok(()),
             None => write!(f, "at byte {}: ", self.offset),
         }
     }

@@ -4,21 +4,21 @@
 //! A snapshot is a block: going back to it makes it the head again.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 use alloy_consensus::SignableTransaction;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message, keccak256};
-use alloy_rpc_types_engine::PayloadAttributes;
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message};
+use crossbeam_channel::{Receiver, Sender};
 use portico_chain::Transaction;
-use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS, Fork};
-use portico_query::{CallRequest, Forkchoice, QueryError, Snapshot};
+use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS};
+use portico_query::{CallRequest, Forkchoice, QueryError, ReceiptAt, Snapshot, SubmitObserver};
 use portico_stages::Verdict;
 use secp256k1::{Message, SECP256K1, SecretKey};
 
-use crate::{Engine, EngineError, jobs::FromPool, payload::fork_of};
+use crate::{Engine, EngineError, clock::system_now, jobs::FromPool, pending::next_attributes};
 
 /// When blocks are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,19 +27,29 @@ pub struct DevSettings {
     pub period: Option<Duration>,
 }
 
+/// Intervals between blocks from which on they are in milliseconds.
+const MILLISECONDS_MIN: u64 = 1_000;
 /// Blocks that one call makes.
 const MINE_MAX: u64 = 1_000;
-/// How long the thread waits before it looks whether it is to end.
+/// How long the thread waits before it looks whether it is to end, or a block is due.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks for a receipt.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// News of the pool that may wait for the thread.
+const NEWS_MAX: usize = 1_024;
 
 /// See the module. Clones share everything.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Dev(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     engine: Engine,
     state: Mutex<State>,
-    changed: Condvar,
+    /// Held by whoever makes a block or goes back: each builds upon what the one before left.
+    making: Mutex<()>,
+    /// Tells the thread that there is something to look at.
+    wake: Sender<()>,
 }
 
 #[derive(Debug)]
@@ -47,18 +57,35 @@ struct State {
     /// Whether blocks are made for transactions.
     automatic: bool,
     period: Option<Duration>,
-    /// Of the next block.
-    timestamp: Option<u64>,
-    /// Seconds that our clock is ahead.
-    ahead: i64,
-    /// Heads to go back to, with the clock of then; a snapshot's number is its position, from 1.
-    snapshots: Vec<(B256, i64)>,
+    /// How many transactions had been announced when a block was made for them: the others are not worth another one.
+    tried: Option<u64>,
+    /// Heads to go back to.
+    snapshots: Vec<DevSnapshot>,
+    /// How many snapshots there were in all: none has the number of another one.
+    snapshots_taken: u64,
     stopped: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "new blocks are of now")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+/// Has blocks made for what is sent before its sender is told: the receipt is there when they ask for it, as other networks
+/// for developers have it.
+#[derive(Debug)]
+struct Automatic(Weak<Shared>);
+
+impl SubmitObserver for Automatic {
+    fn submitted(&self) {
+        let Some(shared) = self.0.upgrade() else { return };
+        if let Err(error) = Dev(shared).mine_waiting() {
+            tracing::warn!(%error, "no block could be made");
+        }
+    }
+}
+
+/// A head to go back to, with the clock of then.
+#[derive(Debug, Clone, Copy)]
+struct DevSnapshot {
+    number: u64,
+    head: B256,
+    ahead: i64,
 }
 
 fn unknown(error: impl std::fmt::Display) -> EngineError {
@@ -72,11 +99,9 @@ impl Dev {
     /// [`EngineError::UnsupportedFork`] on a chain whose next block is to be mined.
     pub fn start(engine: Engine, settings: DevSettings) -> Result<Self, EngineError> {
         let tip = engine.tip();
-        let (number, hash) = tip.head();
+        let hash = tip.head().1;
         let header = tip.header(&hash)?.ok_or_else(|| unknown("there is no head"))?;
-        // A parent without difficulty is a merged one, whatever was before it.
-        let total = if header.difficulty.is_zero() { U256::MAX } else { header.difficulty };
-        if !tip.spec().block_context(number + 1, now(), total).merged {
+        if next_attributes(tip.spec(), &header, hash, system_now()).is_none() {
             let what =
                 "a dev network makes blocks of after the merge: set terminalTotalDifficulty to 0 in genesis";
             return Err(EngineError::UnsupportedFork(what.to_owned()));
@@ -84,54 +109,61 @@ impl Dev {
         let state = State {
             automatic: settings.period.is_none(),
             period: settings.period,
-            timestamp: None,
-            ahead: 0,
+            tried: None,
             snapshots: Vec::new(),
+            snapshots_taken: 0,
             stopped: false,
         };
-        let dev = Self(Arc::new(Shared { engine, state: Mutex::new(state), changed: Condvar::new() }));
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        let (state, making) = (Mutex::new(state), Mutex::new(()));
+        let dev = Self(Arc::new(Shared { engine, state, making, wake }));
+        dev.0.engine.drive();
+        let automatic = Automatic(Arc::downgrade(&dev.0));
+        dev.0.engine.query().set_submit_observer(Arc::new(automatic));
         let worker = dev.clone();
-        std::thread::Builder::new().name("dev".to_owned()).spawn(move || worker.run()).map_err(unknown)?;
+        let run = move || worker.run(&woken);
+        std::thread::Builder::new().name("dev".to_owned()).spawn(run).map_err(unknown)?;
         Ok(dev)
     }
 
     /// Ends making blocks.
     pub fn stop(&self) {
         self.lock().stopped = true;
-        self.0.changed.notify_all();
+        self.wake();
+    }
+
+    /// Has the thread look at once. One that is about to look anyway needs no second call.
+    fn wake(&self) {
+        let _ = self.0.wake.try_send(());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    fn run(&self, woken: &Receiver<()>) {
         let Some(pool) = self.0.engine.query().pool().cloned() else { return };
-        // What was left in the pool's journal is mined as well.
-        let mut mined_for = None;
+        let mut news = pool.subscribe(NEWS_MAX);
         loop {
-            let (period, automatic) = {
-                let state = self.lock();
-                let patience = state.period.unwrap_or(PATIENCE);
-                let announced = || mined_for != Some(pool.announced());
-                let quiet = |state: &mut State| !(state.stopped || state.automatic && announced());
-                // A sender's call wakes us; other transactions are seen soon enough.
-                let wait = self.0.changed.wait_timeout_while(state, patience.min(PATIENCE), quiet);
-                let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
-                if state.stopped {
-                    return;
-                }
-                (state.period, state.automatic)
-            };
-            let announced = pool.announced();
+            let State { period, stopped, .. } = *self.lock();
+            if stopped {
+                return;
+            }
             let is_due = period.is_some_and(|period| self.seconds_since_head() >= period.as_secs_f64());
-            let has_work = automatic && mined_for != Some(announced) && pool.status().pending > 0;
-            mined_for = Some(announced);
-            if (is_due || has_work)
-                && let Err(error) = self.mine(1)
-            {
+            // What was left in the pool's journal is mined as well.
+            let made = if is_due { self.mine(1) } else { self.mine_waiting() };
+            if let Err(error) = made {
                 tracing::warn!(%error, "no block could be made");
                 std::thread::sleep(PATIENCE);
+            }
+            crossbeam_channel::select! {
+                recv(news) -> told => match told {
+                    Ok(_) => while news.try_recv().is_ok() {},
+                    // Who does not keep up is forgotten.
+                    Err(_) => news = pool.subscribe(NEWS_MAX),
+                },
+                recv(woken) -> _ => {}
+                default(PATIENCE) => {}
             }
         }
     }
@@ -139,11 +171,7 @@ impl Dev {
     fn seconds_since_head(&self) -> f64 {
         let tip = self.0.engine.tip();
         let Ok(Some(header)) = tip.header(&tip.head().1) else { return 0.0 };
-        (self.clock() as f64) - (header.timestamp as f64)
-    }
-
-    fn clock(&self) -> u64 {
-        now().saturating_add_signed(self.lock().ahead)
+        (self.0.engine.clock().now() as f64) - (header.timestamp as f64)
     }
 
     /// Makes blocks, each upon the one before, from what the pool has.
@@ -154,27 +182,35 @@ impl Dev {
         if blocks > MINE_MAX {
             return Err(EngineError::TooLarge { asked: blocks, max: MINE_MAX });
         }
-        (0..blocks).try_for_each(|_| self.mine_one())
+        (0..blocks).try_for_each(|_| self.make_block(&self.making()).map(drop))
     }
 
-    fn mine_one(&self) -> Result<(), EngineError> {
+    /// Makes blocks for what the pool has, as long as there is something new and they take it in.
+    fn mine_waiting(&self) -> Result<(), EngineError> {
+        let Some(pool) = self.0.engine.query().pool() else { return Ok(()) };
+        let making = self.making();
+        loop {
+            let announced = pool.announced();
+            let State { automatic, stopped, tried, .. } = *self.lock();
+            if stopped || !automatic || tried == Some(announced) || pool.status().pending == 0 {
+                return Ok(());
+            }
+            // What did not fit goes into the next one.
+            let took_some = self.make_block(&making)? > 0;
+            self.lock().tried = (!took_some).then_some(announced);
+        }
+    }
+
+    /// Makes a block; gives the number of its transactions.
+    fn make_block(&self, _making: &MutexGuard<'_, ()>) -> Result<usize, EngineError> {
         let engine = &self.0.engine;
         let (tip, query) = (engine.tip(), engine.query());
         query.follow_head().map_err(unknown)?;
         let (number, parent) = tip.head();
         let header = tip.header(&parent)?.ok_or_else(|| unknown("there is no head"))?;
-        let clock = self.clock();
-        let timestamp = self.lock().timestamp.take().unwrap_or(clock).max(header.timestamp + 1);
-        let fork = fork_of(tip.spec(), number + 1, timestamp);
-        let attributes = PayloadAttributes {
-            timestamp,
-            prev_randao: keccak256(parent),
-            suggested_fee_recipient: Address::ZERO,
-            withdrawals: None,
-            parent_beacon_block_root: (fork >= Fork::Cancun).then_some(B256::ZERO),
-            slot_number: (fork >= Fork::Amsterdam).then_some(number + 1),
-            target_gas_limit: None,
-        };
+        let timestamp = self.0.engine.clock().next_after(header.timestamp);
+        let (fork, attributes) = next_attributes(tip.spec(), &header, parent, timestamp)
+            .ok_or_else(|| unknown("the next block is to be mined"))?;
         let build = engine.build_attributes(fork, attributes);
         let pool = query.pool().ok_or_else(|| unknown("there is no transaction pool"))?;
         let mut source = FromPool::new(pool, tip.spec(), &header, timestamp, fork);
@@ -182,10 +218,15 @@ impl Dev {
         let hash = built.block.hash;
         tip.adopt(&built);
         self.choose(hash)?;
+        self.0.engine.clock().made(timestamp);
         query.follow_head().map_err(unknown)?;
         let transactions = built.block.transactions.len();
         tracing::info!(block_number = number + 1, %hash, transactions, gas = built.block.header.gas_used, "made a block");
-        Ok(())
+        Ok(transactions)
+    }
+
+    fn making(&self) -> MutexGuard<'_, ()> {
+        self.0.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn choose(&self, hash: B256) -> Result<(), EngineError> {
@@ -201,23 +242,29 @@ impl Dev {
 
     /// Remembers the head; gives the snapshot's number.
     pub(crate) fn snapshot(&self) -> u64 {
-        let head = self.0.engine.tip().head().1;
+        // After a block that is being made.
+        let _making = self.making();
+        let (head, ahead) = (self.0.engine.tip().head().1, self.0.engine.clock().ahead());
         let mut state = self.lock();
-        let ahead = state.ahead;
-        state.snapshots.push((head, ahead));
-        state.snapshots.len() as u64
+        state.snapshots_taken += 1;
+        let number = state.snapshots_taken;
+        state.snapshots.push(DevSnapshot { number, head, ahead });
+        number
     }
 
     /// Goes back to a snapshot, and forgets it and later ones; says whether there was one.
     pub(crate) fn revert(&self, number: u64) -> Result<bool, EngineError> {
-        let mut state = self.lock();
-        let position = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        let Some((head, ahead)) = position.and_then(|position| state.snapshots.get(position).copied()) else {
-            return Ok(false);
+        let _making = self.making();
+        let DevSnapshot { head, ahead, .. } = {
+            let mut state = self.lock();
+            let Some(position) = state.snapshots.iter().position(|snapshot| snapshot.number == number) else {
+                return Ok(false);
+            };
+            let snapshot = state.snapshots[position];
+            state.snapshots.truncate(position);
+            snapshot
         };
-        state.snapshots.truncate(position.unwrap_or_default());
-        (state.ahead, state.timestamp) = (ahead, None);
-        drop(state);
+        self.0.engine.clock().reset(ahead);
         self.choose(head)?;
         // What was in the blocks that went is gone with them.
         self.0.engine.query().follow_head().map_err(unknown)?;
@@ -235,42 +282,74 @@ impl Dev {
             let what = format!("timestamp {timestamp} is not after the head's, {}", header.timestamp);
             return Err(EngineError::InvalidParams(what));
         }
-        let mut state = self.lock();
-        state.timestamp = Some(timestamp);
-        state.ahead = (timestamp as i64).saturating_sub(now() as i64);
+        self.0.engine.clock().set_next(timestamp);
         Ok(())
     }
 
     /// Moves the clock; gives by how many seconds it is ahead now.
     pub(crate) fn increase_time(&self, seconds: u64) -> i64 {
-        let mut state = self.lock();
-        state.ahead = state.ahead.saturating_add_unsigned(seconds);
-        state.ahead
+        self.0.engine.clock().increase(seconds)
+    }
+
+    /// Makes blocks, each so many seconds after the one before; the first one by the clock.
+    pub(crate) fn mine_every(&self, blocks: u64, seconds: u64) -> Result<(), EngineError> {
+        if blocks > MINE_MAX {
+            return Err(EngineError::TooLarge { asked: blocks, max: MINE_MAX });
+        }
+        for block in 0..blocks {
+            if block > 0 && seconds > 0 {
+                let tip = self.0.engine.tip();
+                let header = tip.header(&tip.head().1)?.ok_or_else(|| unknown("there is no head"))?;
+                self.0.engine.clock().set_next(header.timestamp.saturating_add(seconds));
+            }
+            self.make_block(&self.making())?;
+        }
+        Ok(())
     }
 
     /// Whether blocks are made for transactions.
     pub(crate) fn set_automatic(&self, automatic: bool) {
         self.lock().automatic = automatic;
-        self.0.changed.notify_all();
+        self.wake();
     }
 
-    /// Makes blocks by the clock; with 0 no more.
-    pub(crate) fn set_period(&self, seconds: u64) {
+    /// Makes blocks by the clock; with 0 no more. Anvil's users give seconds, Hardhat's milliseconds: nobody means a thousand
+    /// seconds, nor many blocks in one.
+    pub(crate) fn set_period(&self, interval: u64) {
+        let period = match interval {
+            0 => None,
+            1..MILLISECONDS_MIN => Some(Duration::from_secs(interval)),
+            MILLISECONDS_MIN.. => Some(Duration::from_millis(interval)),
+        };
         let mut state = self.lock();
-        state.period = (seconds > 0).then(|| Duration::from_secs(seconds));
+        state.period = period;
         drop(state);
-        self.0.changed.notify_all();
+        self.wake();
     }
 
     /// Signs and sends a transaction; what it lacks is filled in.
     pub(crate) fn send(&self, request: CallRequest) -> Result<B256, QueryError> {
         let query = self.0.engine.query();
         let snapshot = query.snapshot()?;
-        let signed = sign(&snapshot, request)?;
-        let outcome = snapshot.submit(&signed.encoded_2718())?;
-        drop(snapshot);
-        self.0.changed.notify_all();
+        let outcome = snapshot.submit(&sign(&snapshot, request)?.encoded_2718())?;
         Ok(outcome.hash)
+    }
+
+    /// [`Dev::send`] and waits for the receipt, so long at most; none when there is no block with it then.
+    pub(crate) fn send_and_wait(
+        &self,
+        request: CallRequest,
+        wait: Duration,
+    ) -> Result<(B256, Option<ReceiptAt>), QueryError> {
+        let hash = self.send(request)?;
+        let began = Instant::now();
+        loop {
+            let receipt = self.0.engine.query().snapshot()?.receipt(&hash)?;
+            if receipt.is_some() || began.elapsed() >= wait {
+                return Ok((hash, receipt));
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     /// Signs a transaction; what it lacks is filled in.
@@ -305,17 +384,22 @@ fn sign_hash(key: &SecretKey, hash: B256) -> Signature {
 fn sign(snapshot: &Snapshot<'_>, request: CallRequest) -> Result<Transaction, QueryError> {
     let sender = request.from.unwrap_or_default();
     let key = key_of(sender).ok_or(QueryError::UnknownAccount { address: sender })?;
-    Ok(sign_with(&key, snapshot.fill_transaction(request)?))
+    Ok(sign_with(&key, snapshot.spec().chain_id(), snapshot.fill_transaction(request)?))
 }
 
-/// The transaction, with a signature by `key` in place of the one that it has.
-pub fn sign_with(key: &SecretKey, transaction: Transaction) -> Transaction {
+/// The transaction, with a signature by `key` in place of the one that it has. It is valid on the chain with this id only: a
+/// legacy one, which has no place for it before it is signed, too (EIP-155).
+pub fn sign_with(key: &SecretKey, chain_id: u64, transaction: Transaction) -> Transaction {
     fn signed<T: SignableTransaction<Signature>>(key: &SecretKey, tx: T) -> alloy_consensus::Signed<T> {
         let signature = sign_hash(key, tx.signature_hash());
         tx.into_signed(signature)
     }
     match transaction {
-        Transaction::Legacy(tx) => Transaction::Legacy(signed(key, tx.strip_signature())),
+        Transaction::Legacy(tx) => {
+            let mut tx = tx.strip_signature();
+            tx.chain_id = Some(chain_id);
+            Transaction::Legacy(signed(key, tx))
+        }
         Transaction::Eip2930(tx) => Transaction::Eip2930(signed(key, tx.strip_signature())),
         Transaction::Eip1559(tx) => Transaction::Eip1559(signed(key, tx.strip_signature())),
         Transaction::Eip4844(tx) => Transaction::Eip4844(signed(key, tx.strip_signature())),

@@ -1,6 +1,9 @@
 //! The methods themselves, without names and JSON.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_engine::{
@@ -12,8 +15,10 @@ use portico_stages::{BuildAttributes, Tip, Verdict};
 
 use crate::{
     EngineError,
+    clock::Clock,
     jobs::{Best, Jobs},
     payload::{NewPayload, check_attributes, fork_of, parse, withdrawals_of},
+    pending::Pending,
 };
 
 /// What can be set.
@@ -34,6 +39,22 @@ impl Default for EngineSettings {
     }
 }
 
+impl EngineSettings {
+    /// What is asked of a block, with what is set here.
+    pub(crate) fn build_attributes(&self, fork: Fork, attributes: PayloadAttributes) -> BuildAttributes {
+        BuildAttributes {
+            timestamp: attributes.timestamp,
+            prev_randao: attributes.prev_randao,
+            fee_recipient: attributes.suggested_fee_recipient,
+            withdrawals: withdrawals_of(fork, attributes.withdrawals),
+            parent_beacon_block_root: attributes.parent_beacon_block_root,
+            slot_number: attributes.slot_number,
+            gas_limit_target: attributes.target_gas_limit.unwrap_or(self.gas_limit_target),
+            extra_data: self.extra_data.clone(),
+        }
+    }
+}
+
 /// See the module. Clones share everything.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
@@ -43,8 +64,17 @@ struct Shared {
     query: Query,
     settings: EngineSettings,
     jobs: Jobs,
+    clock: Arc<Clock>,
+    /// None without a pool.
+    pending: Option<Arc<Pending>>,
     /// Forkchoice updates are handled one after another.
     forkchoice: Mutex<()>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 fn status(status: PayloadStatusEnum, latest_valid_hash: Option<B256>) -> PayloadStatus {
@@ -56,18 +86,37 @@ fn invalid(reason: String, latest_valid: Option<B256>) -> PayloadStatus {
 }
 
 impl Engine {
-    /// Drives `tip`; `query` is told what is safe and finalized.
+    /// Drives `tip`; `query` is told what is safe and finalized, and, when it has a pool, of pending blocks.
     pub fn new(tip: Tip, query: Query, settings: EngineSettings) -> Self {
         let jobs = Jobs::start(tip.clone(), query.clone());
         let [safe, finalized] = tip.named();
         if safe.or(finalized).is_some() {
             query.set_forkchoice(Forkchoice { safe, finalized });
         }
-        Self(Arc::new(Shared { tip, query, settings, jobs, forkchoice: Mutex::new(()) }))
+        let clock = Arc::new(Clock::default());
+        let pending = query
+            .pool()
+            .map(|pool| Arc::new(Pending::new(tip.clone(), pool.clone(), settings.clone(), clock.clone())));
+        if let Some(pending) = &pending {
+            query.set_pending_source(pending.clone());
+        }
+        Self(Arc::new(Shared { tip, query, settings, jobs, clock, pending, forkchoice: Mutex::new(()) }))
     }
 
     pub(crate) fn tip(&self) -> &Tip {
         &self.0.tip
+    }
+
+    /// Somebody chooses heads from now on: there are pending blocks.
+    pub(crate) fn drive(&self) {
+        if let Some(pending) = &self.0.pending {
+            pending.drive();
+        }
+    }
+
+    /// What time it is for blocks that are made here.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     pub(crate) fn query(&self) -> &Query {
@@ -141,6 +190,7 @@ impl Engine {
         let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
         tip.set_named(safe, finalized);
         self.0.query.set_forkchoice(Forkchoice { safe, finalized });
+        self.drive();
         let mut updated = ForkchoiceUpdated::new(status(PayloadStatusEnum::Valid, Some(head)));
         if let Some(attributes) = attributes {
             updated.payload_id = Some(self.begin_building(version, head, attributes)?);
@@ -180,17 +230,7 @@ impl Engine {
     }
 
     pub(crate) fn build_attributes(&self, fork: Fork, attributes: PayloadAttributes) -> BuildAttributes {
-        let settings = &self.0.settings;
-        BuildAttributes {
-            timestamp: attributes.timestamp,
-            prev_randao: attributes.prev_randao,
-            fee_recipient: attributes.suggested_fee_recipient,
-            withdrawals: withdrawals_of(fork, attributes.withdrawals),
-            parent_beacon_block_root: attributes.parent_beacon_block_root,
-            slot_number: attributes.slot_number,
-            gas_limit_target: attributes.target_gas_limit.unwrap_or(settings.gas_limit_target),
-            extra_data: settings.extra_data.clone(),
-        }
+        self.0.settings.build_attributes(fork, attributes)
     }
 
     /// `engine_getPayload`: the best block so far, which counts as executed from now on, and its fork.

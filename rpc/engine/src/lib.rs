@@ -10,6 +10,7 @@
 
 mod blobs;
 mod bodies;
+mod clock;
 mod dev;
 mod engine;
 mod envelope;
@@ -17,6 +18,7 @@ mod error;
 mod jobs;
 mod methods;
 mod payload;
+mod pending;
 mod testing;
 
 pub use dev::{Dev, DevSettings, sign_with};

@@ -1,6 +1,6 @@
 //! Names and arguments of the methods.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadAttributes, PayloadId};
@@ -12,7 +12,7 @@ use jsonrpsee::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use portico_jsonrpc::MethodError;
+use portico_jsonrpc::{MethodError, rpc_receipt};
 use portico_query::QueryError;
 
 use crate::{
@@ -260,6 +260,11 @@ impl<'de> serde::Deserialize<'de> for Number {
     }
 }
 
+/// How long the receipt of a transaction is waited for, unless the client says otherwise.
+const WAIT: Duration = Duration::from_secs(20);
+/// The longest that a client may wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// What `evm_mine` may be given.
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
@@ -286,7 +291,8 @@ fn query_error(error: QueryError) -> ErrorObjectOwned {
     MethodError::from(error).into()
 }
 
-/// Accounts whose keys the node has: `eth_accounts`, `eth_sendTransaction`, `eth_signTransaction`, `eth_sign`.
+/// Accounts whose keys the node has: `eth_accounts`, `eth_sendTransaction`, `eth_sendTransactionSync`, `eth_signTransaction`,
+/// `eth_sign`.
 ///
 /// # Errors
 /// As [`engine_methods`].
@@ -295,6 +301,14 @@ pub fn dev_account_methods(dev: Dev) -> Result<RpcModule<()>, RegisterMethodErro
     register_dev(&mut module, "eth_accounts", 0, |_, _| Ok(json!(accounts())))?;
     register_dev(&mut module, "eth_sendTransaction", 1, |dev, mut arguments| {
         Ok(json!(dev.send(arguments.required()?).map_err(query_error)?))
+    })?;
+    register_dev(&mut module, "eth_sendTransactionSync", 2, |dev, mut arguments| {
+        let request = arguments.required()?;
+        let waited = arguments.optional::<Number>()?.map(|timeout| Duration::from_millis(timeout.0));
+        let waited = waited.filter(|waited| !waited.is_zero()).unwrap_or(WAIT).min(WAIT_MAX);
+        let (hash, receipt) = dev.send_and_wait(request, waited).map_err(query_error)?;
+        let receipt = receipt.ok_or(MethodError::NotIncluded { hash, waited })?;
+        Ok(json!(rpc_receipt(receipt)))
     })?;
     register_dev(&mut module, "eth_signTransaction", 1, |dev, mut arguments| {
         let (raw, tx) = dev.sign_transaction(arguments.required()?).map_err(query_error)?;
@@ -332,14 +346,7 @@ pub fn dev_methods(dev: Dev) -> Result<RpcModule<()>, RegisterMethodError> {
             match arguments.optional::<Number>()? {
                 None => dev.mine(blocks)?,
                 // Seconds between the blocks.
-                Some(interval) => {
-                    for block in 0..blocks {
-                        if block > 0 {
-                            dev.increase_time(interval.0);
-                        }
-                        dev.mine(1)?;
-                    }
-                }
+                Some(interval) => dev.mine_every(blocks, interval.0)?,
             }
             Ok(Value::Null)
         })?;

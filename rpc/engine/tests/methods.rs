@@ -1,61 +1,29 @@
 //! The Engine API as a consensus client meets it: codes, statuses, and a block from attributes to head.
 
-use std::sync::Arc;
+mod common;
 
 use alloy_primitives::{B256, keccak256};
+use common::DevChain;
 use jsonrpsee::RpcModule;
 use portico_chainspec::ChainSpec;
-use portico_db::{Database, DatabaseSettings, LiveDatabase, SyncMode};
 use portico_engine::{Engine, EngineSettings, engine_methods};
-use portico_query::{Query, QuerySettings};
-use portico_stages::{
-    StageContext, StageSettings, StopSignal, Tip, TipConfig, TipSettings, TipWorker, initialize,
-};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// A node on the development chain, which is at Osaka from its genesis on.
 struct Node {
     methods: RpcModule<()>,
-    tip: Tip,
-    query: Query,
-    genesis: B256,
-    _worker: TipWorker,
-    _folder: TempDir,
+    chain: DevChain,
 }
 
 fn node() -> Node {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = DatabaseSettings {
-        sync_mode: SyncMode::Bulk,
-        growth_step: 1 << 20,
-        max_size: 1 << 30,
-        ..DatabaseSettings::default()
-    };
-    let database = Arc::new(Database::open(&folder.path().join("db"), &settings).unwrap());
-    let spec = ChainSpec::dev();
-    let context = StageContext {
-        spec: &spec,
-        settings: &StageSettings::default(),
-        stop: &StopSignal::default(),
-        progress: &(),
-        scratch: folder.path().to_owned(),
-    };
-    initialize(&database, &context, "test").unwrap();
-    let live = LiveDatabase::of(database);
-    let (tip, worker) = Tip::start(TipConfig {
-        live: live.clone(),
-        spec: spec.clone(),
-        stages: StageSettings::default(),
-        settings: TipSettings::default(),
-        scratch: folder.path().to_owned(),
-        observer: Box::new(()),
-    })
-    .unwrap();
-    let query = Query::new(live, spec.clone(), QuerySettings::default());
-    let engine = Engine::new(tip.clone(), query.clone(), EngineSettings::default());
+    let chain = DevChain::new();
+    let engine = Engine::new(chain.tip.clone(), chain.query.clone(), EngineSettings::default());
     let methods = engine_methods(engine, "1.2.3", "01234567").unwrap();
-    Node { methods, tip, query, genesis: spec.genesis_hash(), _worker: worker, _folder: folder }
+    Node { methods, chain }
+}
+
+fn genesis() -> B256 {
+    ChainSpec::dev().genesis_hash()
 }
 
 impl Node {
@@ -77,7 +45,7 @@ impl Node {
     }
 
     fn head(&self) -> B256 {
-        self.tip.head().1
+        self.chain.tip.head().1
     }
 }
 
@@ -142,22 +110,22 @@ async fn a_block_goes_from_attributes_to_head() {
         json!([{ "code": "PO", "name": "Portico", "version": "1.2.3", "commit": "01234567" }])
     );
 
-    let payload = build(&node, node.genesis, 1000).await;
+    let payload = build(&node, genesis(), 1000).await;
     assert_eq!((&payload["blockNumber"], &payload["timestamp"]), (&json!("0x1"), &json!("0x3e8")));
     let status = node.result("engine_newPayloadV4", new_payload(&payload)).await;
     assert_eq!(
         status,
         json!({ "status": "VALID", "latestValidHash": payload["blockHash"], "validationError": null })
     );
-    assert_eq!(node.head(), node.genesis, "nobody chose it");
+    assert_eq!(node.head(), genesis(), "nobody chose it");
     let head = hash_of(&payload);
-    let state = json!({ "headBlockHash": head, "safeBlockHash": head, "finalizedBlockHash": node.genesis });
+    let state = json!({ "headBlockHash": head, "safeBlockHash": head, "finalizedBlockHash": genesis() });
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([state, null])).await;
     assert_eq!(updated["payloadStatus"]["latestValidHash"], payload["blockHash"]);
     assert_eq!(node.head(), head);
-    let named = node.query.forkchoice();
-    assert_eq!((named.safe, named.finalized), (Some(head), Some(node.genesis)));
-    assert_eq!(node.query.snapshot().unwrap().head(), 1);
+    let named = node.chain.query.forkchoice();
+    assert_eq!((named.safe, named.finalized), (Some(head), Some(genesis())));
+    assert_eq!(node.chain.query.snapshot().unwrap().head(), 1);
 
     let bodies = node.result("engine_getPayloadBodiesByHashV1", json!([[head, B256::ZERO]])).await;
     assert_eq!(bodies, json!([{ "transactions": [], "withdrawals": [] }, null]));
@@ -170,7 +138,7 @@ async fn a_block_goes_from_attributes_to_head() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shape_is_judged_before_the_fork() {
     let node = node();
-    let payload = build(&node, node.genesis, 1000).await;
+    let payload = build(&node, genesis(), 1000).await;
     let root = B256::repeat_byte(2);
     for (method, params, code) in [
         ("engine_newPayloadV3", json!([payload, [], root]), -38005),
@@ -198,7 +166,7 @@ async fn the_shape_is_judged_before_the_fork() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_attributes_leave_the_head_chosen_and_a_bad_forkchoice_does_not() {
     let node = node();
-    let first = hash_of(&build(&node, node.genesis, 1000).await);
+    let first = hash_of(&build(&node, genesis(), 1000).await);
     let without = |field: &str| {
         let mut attributes = attributes(2000);
         attributes.as_object_mut().unwrap().remove(field);
@@ -212,19 +180,19 @@ async fn bad_attributes_leave_the_head_chosen_and_a_bad_forkchoice_does_not() {
         (2, without("parentBeaconBlockRoot"), -38005),
         (1, without("parentBeaconBlockRoot"), -38003),
     ] {
-        node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(node.genesis), null])).await;
+        node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(genesis()), null])).await;
         let method = format!("engine_forkchoiceUpdatedV{version}");
         let params = json!([forkchoice(first), attributes]);
         assert_eq!(node.code(&method, params.clone()).await, code, "{method} {params}");
         assert_eq!(node.head(), first, "{method} {params}");
     }
-    let params = json!([forkchoice(node.genesis), attributes(3000)]);
+    let params = json!([forkchoice(genesis()), attributes(3000)]);
     let id = node.result("engine_forkchoiceUpdatedV3", params.clone()).await["payloadId"].clone();
     assert_eq!(node.result("engine_forkchoiceUpdatedV3", params).await["payloadId"], id, "the same wish");
     assert_eq!(node.code("engine_getPayloadV4", json!([id])).await, -38005);
 
     let state =
-        json!({ "headBlockHash": node.genesis, "safeBlockHash": first, "finalizedBlockHash": B256::ZERO });
+        json!({ "headBlockHash": genesis(), "safeBlockHash": first, "finalizedBlockHash": B256::ZERO });
     node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(first), null])).await;
     assert_eq!(node.code("engine_forkchoiceUpdatedV3", json!([state, null])).await, -38002);
     assert_eq!(node.head(), first);
@@ -233,7 +201,7 @@ async fn bad_attributes_leave_the_head_chosen_and_a_bad_forkchoice_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_missing_and_foreign_blocks_have_their_statuses() {
     let node = node();
-    let payload = build(&node, node.genesis, 1000).await;
+    let payload = build(&node, genesis(), 1000).await;
     let mut other_hash = payload.clone();
     other_hash["blockHash"] = json!(keccak256("other"));
     let status = node.result("engine_newPayloadV4", new_payload(&other_hash)).await;
@@ -245,14 +213,14 @@ async fn bad_missing_and_foreign_blocks_have_their_statuses() {
 
     let bad = altered(&payload, "stateRoot", json!(B256::repeat_byte(3)));
     let status = node.result("engine_newPayloadV4", new_payload(&bad)).await;
-    assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("INVALID"), &json!(node.genesis)));
+    assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("INVALID"), &json!(genesis())));
     assert!(status["validationError"].as_str().unwrap().contains("state root"), "{status}");
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(hash_of(&bad)), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "INVALID");
     let child =
         altered(&altered(&payload, "parentHash", bad["blockHash"].clone()), "blockNumber", json!("0x2"));
     let status = node.result("engine_newPayloadV4", new_payload(&child)).await;
-    assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("INVALID"), &json!(node.genesis)));
+    assert_eq!((&status["status"], &status["latestValidHash"]), (&json!("INVALID"), &json!(genesis())));
 
     let orphan = altered(&payload, "parentHash", json!(B256::repeat_byte(4)));
     let status = node.result("engine_newPayloadV4", new_payload(&orphan)).await;
@@ -262,5 +230,5 @@ async fn bad_missing_and_foreign_blocks_have_their_statuses() {
     assert_eq!(updated["payloadStatus"]["status"], "SYNCING");
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(B256::ZERO), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "INVALID");
-    assert_eq!(node.head(), node.genesis);
+    assert_eq!(node.head(), genesis());
 }

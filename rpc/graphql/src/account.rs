@@ -1,9 +1,11 @@
 //! An account as of a block.
 
 use async_graphql::{Context, Object, Result};
+use portico_query::Snapshot;
 
 use crate::{
     Reader,
+    reader::StateAfter,
     scalars::{Address, BigInt, Bytes, Bytes32, Long},
 };
 
@@ -11,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Account {
     pub(crate) address: alloy_primitives::Address,
-    pub(crate) block_number: u64,
+    pub(crate) after: StateAfter,
 }
 
 impl Account {
@@ -27,14 +29,15 @@ impl Account {
             }
             None => context.data::<Reader>()?.read(|snapshot| Ok(snapshot.head())).await?,
         };
-        Ok(Self { address, block_number })
+        Ok(Self { address, after: StateAfter::Block(block_number) })
     }
 
     async fn state(&self, context: &Context<'_>) -> Result<portico_query::Account> {
-        let Self { address, block_number } = *self;
-        let account =
-            context.data::<Reader>()?.read(move |snapshot| snapshot.account(&address, block_number)).await?;
-        Ok(account.unwrap_or_default())
+        let Self { address, after } = *self;
+        let read = move |snapshot: &Snapshot<'_>| {
+            after.read(snapshot, |snapshot, block_number| snapshot.account(&address, block_number))
+        };
+        Ok(context.data::<Reader>()?.read(read).await?.unwrap_or_default())
     }
 }
 
@@ -54,22 +57,29 @@ impl Account {
     /// TransactionCount is the number of transactions sent from this account, or in the case of a contract, the
     /// number of contracts created. Otherwise known as the nonce.
     async fn transaction_count(&self, context: &Context<'_>) -> Result<Long> {
+        let Self { address, after } = *self;
+        if after == StateAfter::Pending {
+            let reader = context.data::<Reader>()?;
+            return Ok(Long(reader.read(move |snapshot| snapshot.pending_nonce(address)).await?));
+        }
         Ok(Long(self.state(context).await?.nonce))
     }
 
     /// Code contains the smart contract code for this account, if the account is a (non-self-destructed) contract.
     async fn code(&self, context: &Context<'_>) -> Result<Bytes> {
-        let Self { address, block_number } = *self;
-        let code =
-            context.data::<Reader>()?.read(move |snapshot| snapshot.code(&address, block_number)).await?;
-        Ok(Bytes(code))
+        let Self { address, after } = *self;
+        let read = move |snapshot: &Snapshot<'_>| {
+            after.read(snapshot, |snapshot, block_number| snapshot.code(&address, block_number))
+        };
+        Ok(Bytes(context.data::<Reader>()?.read(read).await?))
     }
 
     /// Storage provides access to the storage of a contract account, indexed by its 32 byte slot identifier.
     async fn storage(&self, context: &Context<'_>, slot: Bytes32) -> Result<Bytes32> {
-        let Self { address, block_number } = *self;
-        let reader = context.data::<Reader>()?;
-        let value = reader.read(move |snapshot| snapshot.storage(&address, &slot.0, block_number)).await?;
-        Ok(Bytes32(value.into()))
+        let Self { address, after } = *self;
+        let read = move |snapshot: &Snapshot<'_>| {
+            after.read(snapshot, |snapshot, block_number| snapshot.storage(&address, &slot.0, block_number))
+        };
+        Ok(Bytes32(context.data::<Reader>()?.read(read).await?.into()))
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     criteria::BlockFilterCriteria,
     log::Log,
     nullable::or_null,
+    reader::StateAfter,
     scalars::{Address, BigInt, Bytes, Bytes32, Long},
     transaction::Transaction,
 };
@@ -298,14 +299,15 @@ impl Block {
     #[graphql(complexity = "100 + child_complexity")]
     async fn call(&self, context: &Context<'_>, data: CallData) -> Option<CallResult> {
         let block_number = self.body_number()?;
-        or_null(context, call::run(context, data, block_number).await.map(Some))
+        or_null(context, call::run(context, data, StateAfter::Block(block_number)).await.map(Some))
     }
 
     /// EstimateGas estimates the amount of gas that will be required for successful execution of a transaction at the
     /// current block's state.
     #[graphql(complexity = "500 + child_complexity")]
     async fn estimate_gas(&self, context: &Context<'_>, data: CallData) -> Result<Long> {
-        call::estimate(context, data, self.body_number().ok_or(GraphqlError::Ommer)?).await
+        let after = StateAfter::Block(self.body_number().ok_or(GraphqlError::Ommer)?);
+        call::estimate(context, data, after).await
     }
 
     /// RawHeader is the RLP encoding of the block's header.

@@ -6,6 +6,7 @@ use portico_query::{CallOutcome, CallOverrides, CallRequest, Snapshot};
 
 use crate::{
     Reader,
+    reader::StateAfter,
     scalars::{Address, BigInt, Bytes, Long},
 };
 
@@ -42,19 +43,25 @@ pub struct CallResult {
 }
 
 /// Runs a call on the state after a block.
-pub(crate) async fn run(context: &Context<'_>, data: CallData, block_number: u64) -> Result<CallResult> {
+pub(crate) async fn run(context: &Context<'_>, data: CallData, after: StateAfter) -> Result<CallResult> {
     let request: CallRequest = data.into();
-    let run =
-        move |snapshot: &Snapshot<'_>| snapshot.run_call(request, block_number, CallOverrides::default());
+    let run = move |snapshot: &Snapshot<'_>| {
+        after.read(snapshot, |snapshot, block_number| {
+            snapshot.run_call(request, block_number, CallOverrides::default())
+        })
+    };
     Ok(context.data::<Reader>()?.read(run).await?.into())
 }
 
 /// The least gas that a call needs on the state after a block: hive and Besu have exact answers here, where those of
 /// go-ethereum's JSON-RPC may be a little higher.
-pub(crate) async fn estimate(context: &Context<'_>, data: CallData, block_number: u64) -> Result<Long> {
+pub(crate) async fn estimate(context: &Context<'_>, data: CallData, after: StateAfter) -> Result<Long> {
     let request: CallRequest = data.into();
-    let estimate =
-        move |snapshot: &Snapshot<'_>| snapshot.least_gas(request, block_number, CallOverrides::default());
+    let estimate = move |snapshot: &Snapshot<'_>| {
+        after.read(snapshot, |snapshot, block_number| {
+            snapshot.least_gas(request, block_number, CallOverrides::default())
+        })
+    };
     Ok(Long(context.data::<Reader>()?.read(estimate).await?))
 }
 

@@ -1,4 +1,5 @@
-//! The pending state: that after the head, and the transactions of the pool that a block could execute.
+//! The pending state: that after the block that would be made now, and the transactions of the pool that a block could
+//! execute.
 
 use async_graphql::{Context, Object, Result};
 use portico_query::Snapshot;
@@ -8,15 +9,14 @@ use crate::{
     account::Account,
     call::{CallData, CallResult, estimate, run},
     nullable::or_null,
+    reader::StateAfter,
     scalars::{Address, Long},
     transaction::Transaction,
 };
 
-/// The pending state, on top of a block.
+/// The state after the block that would be made now.
 #[derive(Debug, Clone, Copy)]
-pub struct Pending {
-    pub(crate) head: u64,
-}
+pub struct Pending;
 
 /// Pending represents the current pending state.
 #[Object]
@@ -36,20 +36,20 @@ impl Pending {
 
     /// Account fetches an Ethereum account for the pending state.
     async fn account(&self, address: Address) -> Account {
-        Account { address: address.0, block_number: self.head }
+        Account { address: address.0, after: StateAfter::Pending }
     }
 
     /// Call executes a local call operation for the pending state.
     #[graphql(complexity = "100 + child_complexity")]
     async fn call(&self, context: &Context<'_>, data: CallData) -> Option<CallResult> {
-        or_null(context, run(context, data, self.head).await.map(Some))
+        or_null(context, run(context, data, StateAfter::Pending).await.map(Some))
     }
 
     /// EstimateGas estimates the amount of gas that will be required for successful execution of a transaction for
     /// the pending state.
     #[graphql(complexity = "500 + child_complexity")]
     async fn estimate_gas(&self, context: &Context<'_>, data: CallData) -> Result<Long> {
-        estimate(context, data, self.head).await
+        estimate(context, data, StateAfter::Pending).await
     }
 }
 

@@ -3,13 +3,36 @@
 use std::sync::Arc;
 
 use portico_governor::{Class, Governor, Refusal};
-use portico_query::{QueryError, Snapshot};
+use portico_query::{BlockId, QueryError, Snapshot};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::GraphqlError;
+
+/// A state that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StateAfter {
+    /// After a block, whose number was resolved before.
+    Block(u64),
+    /// After the block that would be made now.
+    Pending,
+}
+
+impl StateAfter {
+    /// Reads from the snapshot that has the state.
+    pub fn read<T>(
+        self,
+        snapshot: &Snapshot<'_>,
+        read: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        match self {
+            Self::Block(block_number) => read(snapshot, block_number),
+            Self::Pending => snapshot.in_state(BlockId::pending(), |snapshot, number| read(snapshot, number)),
+        }
+    }
+}
 
 type Job = Box<dyn FnOnce(&Snapshot<'_>) + Send>;
 

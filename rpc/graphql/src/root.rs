@@ -77,9 +77,8 @@ impl Root {
     }
 
     /// Pending returns the current pending state.
-    async fn pending(&self, context: &Context<'_>) -> Result<Pending> {
-        let head = context.data::<Reader>()?.read(|snapshot| Ok(snapshot.head())).await?;
-        Ok(Pending { head })
+    async fn pending(&self) -> Pending {
+        Pending
     }
 
     /// Transaction returns a transaction specified by its hash.

@@ -43,6 +43,7 @@ pub use error::MethodError;
 pub use eth::{
     EthApiServer, EthBundleApiServer, EthFactsApiServer, EthFilterApiServer, EthGasApiServer,
     EthPubSubApiServer, EthRawApiServer, EthSendApiServer, EthSimulateApiServer, EthStateApiServer,
+    rpc_receipt,
 };
 pub use net::NetApiServer;
 pub use node::{Namespace, NodeInfo, UnknownNamespace};

@@ -36,6 +36,7 @@ mod overrides;
 mod parallel;
 mod parity_traces;
 mod past_trie;
+mod pending;
 mod pool_head;
 mod proofs;
 mod pruning;
@@ -65,6 +66,7 @@ pub use otterscan::{Issuance, SearchFrom, TouchingTransactions};
 pub use overrides::CallOverrides;
 pub use parallel::Helpers;
 pub use parity_traces::{TraceFilter, TraceKinds};
+pub use pending::PendingSource;
 pub use portico_chain::{BlockParts, Receipt, Transaction};
 pub use portico_chainspec::{Activation, BlobParams};
 pub use portico_evm::{CallError, CallOutcome};
@@ -79,6 +81,6 @@ pub use revm::context::result::InvalidTransaction;
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
 };
-pub use submission::seconds_now;
+pub use submission::{SubmitObserver, seconds_now};
 pub use sync::{StageProgress, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

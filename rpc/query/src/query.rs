@@ -1,6 +1,7 @@
 //! Where snapshots come from, and the settings that bound what one call may cost.
 
 use std::{
+    cell::OnceCell,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
@@ -13,7 +14,7 @@ use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{Helpers, QueryError, SeenBlock, past_trie::PastTrieCache};
+use crate::{Helpers, PendingSource, QueryError, SeenBlock, SubmitObserver, past_trie::PastTrieCache};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub(crate) struct Inner {
     pub(crate) pool: OnceLock<Arc<Pool>>,
     /// The head that the pool knows.
     pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
+    /// Who makes pending blocks.
+    pub(crate) pending_source: OnceLock<Arc<dyn PendingSource>>,
+    /// Who is told of what our users send.
+    pub(crate) submit_observer: OnceLock<Arc<dyn SubmitObserver>>,
 }
 
 impl Query {
@@ -97,6 +102,8 @@ impl Query {
                 past_trie,
                 pool: OnceLock::new(),
                 pool_seen: Mutex::default(),
+                pending_source: OnceLock::new(),
+                submit_observer: OnceLock::new(),
             }),
         }
     }
@@ -117,7 +124,15 @@ impl Query {
     pub fn snapshot_within(&self, budget: Budget) -> Result<Snapshot<'_>, QueryError> {
         let txn = self.inner.live.begin_ro()?;
         let head = read_checkpoint(&txn, "Finish")?;
-        Ok(Snapshot { query: self, txn, head, budget, helpers: None })
+        Ok(Snapshot {
+            query: self,
+            txn,
+            head,
+            budget,
+            helpers: None,
+            is_pending: false,
+            pending: OnceCell::new(),
+        })
     }
 
     /// The chain.
@@ -158,7 +173,11 @@ pub struct Snapshot<'q> {
     pub(crate) txn: RoTxn<'q>,
     pub(crate) head: u64,
     pub(crate) helpers: Option<Arc<dyn Helpers>>,
-    budget: Budget,
+    /// Whether the head is one that nobody has made yet.
+    pub(crate) is_pending: bool,
+    /// The snapshot of the pending block, once somebody asked for it.
+    pub(crate) pending: OnceCell<Option<Box<Snapshot<'q>>>>,
+    pub(crate) budget: Budget,
 }
 
 impl Snapshot<'_> {

@@ -10,7 +10,7 @@ use crate::{QueryError, Snapshot};
 
 impl Snapshot<'_> {
     /// Number of the canonical block that `id` means; `None` when there is no such block up to the head. `pending`
-    /// means the head: there is no pending block.
+    /// means the head: who wants the pending block asks [`Snapshot::in_block`].
     ///
     /// # Errors
     /// [`QueryError::NotCanonical`] for the hash of a block that lost, whether or not the client requires it to be

@@ -1,6 +1,6 @@
 //! The transaction pool, as far as clients see it: sending, and what waits.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt::Debug, sync::Arc, time::SystemTime};
 
 use alloy_consensus::{Transaction as _, constants::KECCAK_EMPTY};
 use alloy_primitives::{Address, B256, U256};
@@ -19,7 +19,19 @@ pub fn seconds_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
+/// Who makes blocks for transactions as they come.
+pub trait SubmitObserver: Debug + Send + Sync {
+    /// One of our users sent a transaction that a block could execute; they are told when this returns.
+    fn submitted(&self);
+}
+
 impl Query {
+    /// Says who is told of transactions that our users send. Only the first one counts.
+    pub fn set_submit_observer(&self, observer: Arc<dyn SubmitObserver>) {
+        let is_first = self.inner.submit_observer.set(observer).is_ok();
+        debug_assert!(is_first, "a node makes blocks in one place");
+    }
+
     /// The transaction pool, if this node has one.
     pub fn pool(&self) -> Option<&Arc<Pool>> {
         self.inner.pool.get()
@@ -48,7 +60,13 @@ impl Snapshot<'_> {
         let pool = self.pool().ok_or(QueryError::NoPool)?;
         let transaction = decode_network_transaction(bytes)?;
         self.check_mistakes(&transaction)?;
-        Ok(pool.add(Origin::Local, transaction, self, seconds_now())?)
+        let outcome = pool.add(Origin::Local, transaction, self, seconds_now())?;
+        if outcome.is_pending
+            && let Some(observer) = self.query.inner.submit_observer.get()
+        {
+            observer.submitted();
+        }
+        Ok(outcome)
     }
 
     /// What the network would take, and its sender may regret.

@@ -23,7 +23,7 @@ use portico_consensus::{
     BodyView, Parent, RLP_BLOCK_SIZE_MAX, next_base_fee, next_excess_blob_gas, receipts_root_and_bloom,
     total_difficulty, validate_body, validate_header_with,
 };
-use portico_db::RwTxn;
+use portico_db::{Layer, RwTxn};
 use portico_evm::{
     BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, NoOpInspector, Overlay, Receipt,
 };
@@ -115,6 +115,13 @@ pub struct BuiltBlock {
     /// RLP of the block access list, from Amsterdam on.
     pub access_list: Option<Bytes>,
     made: Made,
+}
+
+impl BuiltBlock {
+    /// The rows that executing the block writes, upon its parent's: all but those that make it findable.
+    pub fn into_layer(self) -> Layer {
+        self.made.layer
+    }
 }
 
 impl Tip {

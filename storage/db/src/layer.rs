@@ -143,6 +143,19 @@ impl<'db> Layered<'db> {
         Self { base, upper: Upper::Growing(view.0.iter().map(table).collect()) }
     }
 
+    /// The rows on top, as they are now.
+    pub(crate) fn view(&self) -> View {
+        match &self.upper {
+            Upper::Fixed(view) => view.clone(),
+            Upper::Growing(tables) => {
+                let rows = |table: &RwLock<(Rows, Changed)>| {
+                    table.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+                };
+                View(Arc::new(tables.iter().map(rows).collect()))
+            }
+        }
+    }
+
     fn with<R>(&self, table: usize, read: impl FnOnce(&Rows) -> R) -> R {
         match &self.upper {
             Upper::Fixed(view) => read(&view.0[table]),

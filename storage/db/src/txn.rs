@@ -222,6 +222,16 @@ impl<'db> RoTxn<'db> {
         };
         Self::layered(Layered::fixed(base, view), self.tables)
     }
+
+    /// This snapshot with the rows of `layer` on top, which was made upon it.
+    #[must_use]
+    pub fn topped_by(self, layer: &Layer) -> Self {
+        let view = match &self.inner {
+            Inner::Disk(_) => View::default(),
+            Inner::Memory(layered) => layered.view(),
+        };
+        self.under(&view.with(layer))
+    }
 }
 
 impl RwTxn<'_> {

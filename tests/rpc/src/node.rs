@@ -1,13 +1,15 @@
 //! A node that has imported a chain, and answers without a socket.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use async_graphql::{Request, Response};
 use eyre::{Context, Result, ensure, eyre};
 use jsonrpsee::RpcModule;
 use portico_db::LiveDatabase;
-use portico_engine::{Engine, EngineSettings, testing_methods};
+use portico_engine::{
+    Dev, DevSettings, Engine, EngineSettings, dev_account_methods, dev_methods, testing_methods,
+};
 use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
@@ -17,6 +19,16 @@ use portico_test_support::{TestNode, import_chain};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc::Receiver;
 
+/// A thread that makes blocks as long as this exists.
+#[derive(Debug)]
+struct StopDev(Dev);
+
+impl Drop for StopDev {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// A node that has imported a chain into a temporary folder.
 #[derive(Debug)]
 pub struct RpcNode {
@@ -24,6 +36,9 @@ pub struct RpcNode {
     methods: RpcModule<()>,
     governor: Governor,
     graphql: Service,
+    engine: Engine,
+    /// Stopped before the worker, on which it builds.
+    _dev: Option<StopDev>,
     _worker: TipWorker,
     node: TestNode,
 }
@@ -60,6 +75,17 @@ impl RpcNode {
         Self::serve(node, QuerySettings::default())
     }
 
+    /// The development network, which makes blocks by the clock, or without a period when transactions come.
+    pub fn dev(period: Option<Duration>) -> Result<Self> {
+        let node = Self::at_genesis(Path::new("dev"))?;
+        let dev = Dev::start(node.engine.clone(), DevSettings { period })?;
+        let mut methods = node.methods.clone();
+        methods.remove_method("eth_accounts");
+        methods.merge(dev_account_methods(dev.clone())?)?;
+        methods.merge(dev_methods(dev.clone())?)?;
+        Ok(Self { methods, _dev: Some(StopDev(dev)), ..node })
+    }
+
     fn serve(node: TestNode, settings: QuerySettings) -> Result<Self> {
         let live = LiveDatabase::of(node.database.clone());
         let (tip, worker) = Tip::start(TipConfig {
@@ -80,9 +106,9 @@ impl RpcNode {
         let governor = Governor::start(query.clone(), &limits)?;
         let mut methods = methods(&governor, &info, &Namespace::ALL)?.module;
         let engine = Engine::new(tip, query.clone(), EngineSettings::default());
-        methods.merge(testing_methods(engine)?)?;
+        methods.merge(testing_methods(engine.clone())?)?;
         let graphql = Service::new(governor.clone(), &GraphqlSettings::default());
-        Ok(Self { query, methods, governor, graphql, _worker: worker, node })
+        Ok(Self { query, methods, governor, graphql, engine, _dev: None, _worker: worker, node })
     }
 
     /// What the methods answer from.

@@ -87,7 +87,8 @@ pub(super) fn uncle(header: Header) -> RpcBlock {
     }
 }
 
-pub(crate) fn receipt(at: ReceiptAt) -> RpcReceipt {
+/// A receipt as clients get it.
+pub fn receipt(at: ReceiptAt) -> RpcReceipt {
     let contract_address = at.created_address();
     let logs_bloom = logs_bloom(&at.receipt.logs);
     let ReceiptAt {

@@ -71,8 +71,9 @@ impl EthGasApiServer for Eth {
     ) -> RpcResult<U64> {
         let wanted = CallOverrides { state: overrides(state_overrides), block: block_overrides };
         let answer = move |snapshot: &Snapshot<'_>| {
-            let block_number = snapshot.require(block.unwrap_or_default())?;
-            Ok(U64::from(snapshot.estimate_gas(request, block_number, wanted)?))
+            snapshot.in_state(block.unwrap_or_default(), |snapshot, block_number| {
+                Ok(U64::from(snapshot.estimate_gas(request, block_number, wanted)?))
+            })
         };
         self.workers.read(Class::Call, answer).await
     }
@@ -85,7 +86,9 @@ impl EthGasApiServer for Eth {
     ) -> RpcResult<AccessListResult> {
         let wanted = CallOverrides { state: overrides(state_overrides), block: None };
         let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.access_list(request, snapshot.require(block.unwrap_or_default())?, wanted)
+            snapshot.in_state(block.unwrap_or_default(), |snapshot, block_number| {
+                snapshot.access_list(request, block_number, wanted)
+            })
         };
         self.workers.read(Class::Call, answer).await
     }

@@ -7,6 +7,7 @@ mod filter;
 mod filters;
 mod gas;
 mod overrides;
+mod pending;
 mod pubsub;
 mod raw;
 mod send;
@@ -28,12 +29,13 @@ use jsonrpsee::{
 };
 
 pub use bundles::EthBundleApiServer;
-pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction};
+pub use convert::{RpcBlock, RpcLog, RpcReceipt, RpcTransaction, receipt as rpc_receipt};
 pub use facts::EthFactsApiServer;
 pub use filter::FilterArgument;
 pub use filters::EthFilterApiServer;
 pub use gas::EthGasApiServer;
 pub use overrides::StateOverrideArgument;
+pub use pending::MadeOrPending;
 pub use pubsub::EthPubSubApiServer;
 use pubsub::{ChainWatch, EthPubSub};
 pub use raw::EthRawApiServer;
@@ -88,9 +90,14 @@ pub trait EthApi {
     #[method(name = "syncing")]
     async fn syncing(&self) -> RpcResult<Syncing>;
 
-    /// A block, with its transactions or their hashes.
+    /// A block, with its transactions or their hashes. The pending one, which nobody has made yet, has no hash, nonce and
+    /// miner.
     #[method(name = "getBlockByNumber")]
-    async fn get_block_by_number(&self, block: BlockNumberOrTag, full: bool) -> RpcResult<Option<RpcBlock>>;
+    async fn get_block_by_number(
+        &self,
+        block: BlockNumberOrTag,
+        full: bool,
+    ) -> RpcResult<Option<MadeOrPending<RpcBlock>>>;
 
     /// A block, canonical or not.
     #[method(name = "getBlockByHash")]

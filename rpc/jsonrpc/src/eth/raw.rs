@@ -11,7 +11,7 @@ use jsonrpsee::{
 use portico_query::{Snapshot, Transaction, TransactionAt, encode_unsigned};
 use serde::Serialize;
 
-use super::Eth;
+use super::{Eth, MadeOrPending};
 use crate::workers::Class;
 
 /// Headers alone, raw transactions, block access lists.
@@ -19,7 +19,10 @@ use crate::workers::Class;
 pub trait EthRawApi {
     /// A header.
     #[method(name = "getHeaderByNumber")]
-    async fn get_header_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Option<RpcHeader>>;
+    async fn get_header_by_number(
+        &self,
+        block: BlockNumberOrTag,
+    ) -> RpcResult<Option<MadeOrPending<RpcHeader>>>;
 
     /// A header, canonical or not.
     #[method(name = "getHeaderByHash")]
@@ -76,9 +79,15 @@ impl Eth {
 
 #[async_trait]
 impl EthRawApiServer for Eth {
-    async fn get_header_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Option<RpcHeader>> {
-        let found = self.in_block(block, |snapshot, block_number| snapshot.header(block_number));
-        Ok(found.await?.flatten().map(RpcHeader::from_sealed))
+    async fn get_header_by_number(
+        &self,
+        block: BlockNumberOrTag,
+    ) -> RpcResult<Option<MadeOrPending<RpcHeader>>> {
+        let found = self.in_block(block, |snapshot, block_number| {
+            let header = snapshot.header(block_number)?.map(RpcHeader::from_sealed);
+            Ok(header.map(|header| MadeOrPending::of(header, snapshot.is_pending())))
+        });
+        Ok(found.await?.flatten())
     }
 
     async fn get_header_by_hash(&self, hash: B256) -> RpcResult<Option<RpcHeader>> {

@@ -9,11 +9,12 @@ use jsonrpsee::core::{RpcResult, async_trait};
 use portico_query::{CallOverrides, QueryError, Snapshot};
 
 use super::{
-    EthApiServer, FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument,
+    EthApiServer, FilterArgument, MadeOrPending, RpcBlock, RpcLog, RpcReceipt, RpcTransaction, SlotArgument,
     StateOverrideArgument, Syncing,
     convert::{self, TransactionDetail},
     filters::Filters,
     overrides::overrides,
+    pending,
 };
 use crate::{Workers, workers::Class};
 
@@ -36,6 +37,18 @@ impl Eth {
         self.workers.read(Class::Light, answer).await
     }
 
+    /// Answers from a block. The pending one may have to be made first, which is as much work as a call.
+    async fn read_of<T: Send + 'static>(
+        &self,
+        block: BlockId,
+        answer: impl FnOnce(&Snapshot<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> RpcResult<T> {
+        if block != BlockId::pending() {
+            return self.workers.read(Class::Light, answer).await;
+        }
+        self.workers.read(Class::Call, answer).await
+    }
+
     /// Answers about a block, or `None` when there is no such block.
     pub(super) async fn in_block<T: Send + 'static>(
         &self,
@@ -43,10 +56,7 @@ impl Eth {
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<Option<T>> {
         let block = block.into();
-        let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.resolve(block)?.map(|block_number| answer(snapshot, block_number)).transpose()
-        };
-        self.read(answer).await
+        self.read_of(block, move |snapshot| snapshot.in_block(block, answer)).await
     }
 
     /// Answers from the state after a block, which must exist.
@@ -55,7 +65,8 @@ impl Eth {
         block: Option<BlockId>,
         answer: impl FnOnce(&Snapshot<'_>, u64) -> Result<T, QueryError> + Send + 'static,
     ) -> RpcResult<T> {
-        self.read(move |snapshot| answer(snapshot, snapshot.require(block.unwrap_or_default())?)).await
+        let block = block.unwrap_or_default();
+        self.read_of(block, move |snapshot| snapshot.in_state(block, answer)).await
     }
 
     async fn transaction_in_block(
@@ -65,7 +76,8 @@ impl Eth {
     ) -> RpcResult<Option<RpcTransaction>> {
         let tx_index = index.0 as u64;
         let found = self.in_block(block, move |snapshot, block_number| {
-            Ok(snapshot.transaction_in_block(block_number, tx_index)?.map(convert::transaction))
+            let found = snapshot.transaction_in_block(block_number, tx_index)?.map(convert::transaction);
+            Ok(found.map(|found| pending::transaction(found, snapshot.is_pending())))
         });
         Ok(found.await?.flatten())
     }
@@ -111,9 +123,14 @@ impl EthApiServer for Eth {
         self.read(|snapshot| Ok(snapshot.sync_status()?.into())).await
     }
 
-    async fn get_block_by_number(&self, block: BlockNumberOrTag, full: bool) -> RpcResult<Option<RpcBlock>> {
+    async fn get_block_by_number(
+        &self,
+        block: BlockNumberOrTag,
+        full: bool,
+    ) -> RpcResult<Option<MadeOrPending<RpcBlock>>> {
         let found = self.in_block(block, move |snapshot, block_number| {
-            Ok(snapshot.block(block_number)?.map(|block| convert::block(block, detail(full))))
+            let Some(block) = snapshot.block(block_number)? else { return Ok(None) };
+            Ok(Some(pending::block(convert::block(block, detail(full)), snapshot.is_pending())))
         });
         Ok(found.await?.flatten())
     }
@@ -127,9 +144,10 @@ impl EthApiServer for Eth {
 
     async fn get_block_receipts(&self, block: BlockId) -> RpcResult<Option<Vec<RpcReceipt>>> {
         let answer = move |snapshot: &Snapshot<'_>| {
-            let Some(block_number) = snapshot.resolve(block)? else { return Ok(None) };
-            let receipts = snapshot.block_receipts(block_number)?;
-            Ok(Some(receipts.into_iter().map(convert::receipt).collect()))
+            snapshot.in_block(block, |snapshot, block_number| {
+                let receipts = snapshot.block_receipts(block_number)?;
+                Ok(receipts.into_iter().map(convert::receipt).collect())
+            })
         };
         self.workers.read(Class::Range, answer).await
     }
@@ -238,7 +256,9 @@ impl EthApiServer for Eth {
     ) -> RpcResult<Bytes> {
         let wanted = CallOverrides { state: overrides(state_overrides), block: block_overrides };
         let answer = move |snapshot: &Snapshot<'_>| {
-            snapshot.call(request, snapshot.require(block.unwrap_or_default())?, wanted)
+            snapshot.in_state(block.unwrap_or_default(), |snapshot, block_number| {
+                snapshot.call(request, block_number, wanted)
+            })
         };
         self.workers.read(Class::Call, answer).await
     }

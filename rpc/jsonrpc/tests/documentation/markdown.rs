@@ -16,6 +16,36 @@ error that says what is missing and the first block that is there, never an empt
 may be left out. `rpc_discover` gives the same as an OpenRPC document.
 ";
 
+/// Methods of other crates; a test of theirs looks for their names here.
+const TAIL: &str = "
+## Nodes that make blocks
+
+A node with an Engine API also has these.
+
+| method | parameters | |
+| --- | --- | --- |
+| `debug_setHead` | number | Goes to another block of the head's chain. |
+| `testing_buildBlockV1` | parent, attributes, [transactions], [extraData] | Builds a block of the given transactions, or of the pool's; the head stays where it is. |
+
+A development network (`--dev`) also has these, in `eth` and `evm`. Hardhat and Anvil agree where nothing else is said.
+
+| method | parameters | |
+| --- | --- | --- |
+| `eth_accounts` |  | The ten accounts whose keys everybody knows. |
+| `eth_sendTransaction` | request | Fills in, signs and sends a transaction. When blocks are made for transactions, it is in one when this returns; so it is after `eth_sendRawTransaction`. |
+| `eth_sendTransactionSync` | request, [timeout] | The same, and waits for the receipt, so many milliseconds. |
+| `eth_signTransaction` | request | Fills in and signs a transaction. |
+| `eth_sign` | address, message | Signs a message (EIP-191). |
+| `evm_mine` | [timestamp], or {timestamp, blocks} | Makes a block, or some. |
+| `hardhat_mine`, `anvil_mine` | [blocks], [seconds] | Makes blocks, so many seconds apart. |
+| `evm_snapshot` |  | Remembers the head; the snapshot's number. |
+| `evm_revert` | number | Goes back to a snapshot, and forgets it, later ones and the pool; whether there was one. |
+| `evm_setNextBlockTimestamp` | timestamp | Time of the next block, from which the clock goes on. |
+| `evm_increaseTime` | seconds | Moves the clock on. |
+| `evm_setAutomine` | enabled | Whether blocks are made for transactions. |
+| `evm_setIntervalMining` | interval | Makes blocks by the clock, every so many seconds (Anvil), or milliseconds from 1,000 on (Hardhat); 0 ends it. |
+";
+
 /// Whose dialect a namespace speaks where clients differ.
 fn dialect(namespace: &str) -> &'static str {
     match namespace {
@@ -45,6 +75,7 @@ pub fn document(methods: &[Method]) -> String {
             row(&mut text, method);
         }
     }
+    text.push_str(TAIL);
     text
 }
 

@@ -1,0 +1,52 @@
+//! The development chain at its genesis, with a tip upon it.
+
+use std::sync::Arc;
+
+use portico_chainspec::ChainSpec;
+use portico_db::{Database, DatabaseSettings, LiveDatabase, SyncMode};
+use portico_query::{Query, QuerySettings};
+use portico_stages::{
+    StageContext, StageSettings, StopSignal, Tip, TipConfig, TipSettings, TipWorker, initialize,
+};
+use tempfile::TempDir;
+
+pub struct DevChain {
+    pub tip: Tip,
+    pub query: Query,
+    _worker: TipWorker,
+    _folder: TempDir,
+}
+
+impl DevChain {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings {
+            sync_mode: SyncMode::Bulk,
+            growth_step: 1 << 20,
+            max_size: 1 << 30,
+            ..DatabaseSettings::default()
+        };
+        let database = Arc::new(Database::open(&folder.path().join("db"), &settings).unwrap());
+        let spec = ChainSpec::dev();
+        let context = StageContext {
+            spec: &spec,
+            settings: &StageSettings::default(),
+            stop: &StopSignal::default(),
+            progress: &(),
+            scratch: folder.path().to_owned(),
+        };
+        initialize(&database, &context, "test").unwrap();
+        let live = LiveDatabase::of(database);
+        let (tip, worker) = Tip::start(TipConfig {
+            live: live.clone(),
+            spec: spec.clone(),
+            stages: StageSettings::default(),
+            settings: TipSettings::default(),
+            scratch: folder.path().to_owned(),
+            observer: Box::new(()),
+        })
+        .unwrap();
+        let query = Query::new(live, spec.clone(), QuerySettings::default());
+        Self { tip, query, _worker: worker, _folder: folder }
+    }
+}
