@@ -4,12 +4,14 @@ mod baseline;
 mod engine;
 mod generate;
 mod import;
+mod node_process;
 mod rpc;
 
 use clap::Subcommand;
 use eyre::Result;
 
 pub use generate::{GeneratedChain, generate_chain};
+pub use node_process::{NodeCommand, NodeProcess, run_on};
 
 /// Subcommands of `portico bench`.
 #[derive(Debug, Subcommand)]
