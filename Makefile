@@ -13,7 +13,7 @@ PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 # The published consensus tests, beside the project or where $PORTICO_FIXTURES says.
 FIXTURES     ?= $(or $(PORTICO_FIXTURES),../shared/fixtures)
 
-.PHONY: run test clients conformance build tools sample crash bench mix schema clean-sample differential fuzz fuzz-seeds
+.PHONY: run test clients conformance build tools sample crash walk bench mix schema clean-sample differential fuzz fuzz-seeds
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -47,6 +47,10 @@ sample: build
 ## 100 SIGKILLs during an import; a smaller number is in `make test`
 crash: tools
 	PORTICO_KILLS=100 cargo test --release -p portico --test crash -- --nocapture
+
+## A consensus client drives a node through 10,000 random steps, with SIGKILLs between; a shorter walk is in `make test`
+walk: tools
+	PORTICO_WALK_STEPS=$${PORTICO_WALK_STEPS:-10000} cargo test --release -p portico --test engine_walk -- --nocapture
 
 ## Compare the stages with the naive way on random chains, for SECONDS
 differential: tools

@@ -4,12 +4,16 @@ mod baseline;
 mod engine;
 mod generate;
 mod import;
+mod node_process;
+mod pool;
 mod rpc;
 
 use clap::Subcommand;
 use eyre::Result;
 
 pub use generate::{GeneratedChain, generate_chain};
+pub use node_process::{NodeCommand, NodeProcess, run_on};
+pub use pool::{Attack, Attacker};
 
 /// Subcommands of `portico bench`.
 #[derive(Debug, Subcommand)]
@@ -24,6 +28,8 @@ pub enum BenchCommand {
     Rpc(rpc::RpcArgs),
     /// Import block files while clients send the heaviest calls, and print what that costs
     Abuse(rpc::AbuseArgs),
+    /// Attack the transaction pool of a node that follows a chain, and print what the chain and honest senders notice
+    Pool(pool::PoolArgs),
 }
 
 pub(crate) fn run(command: BenchCommand) -> Result<()> {
@@ -33,5 +39,6 @@ pub(crate) fn run(command: BenchCommand) -> Result<()> {
         BenchCommand::Engine(args) => engine::run(&args),
         BenchCommand::Rpc(args) => rpc::run(&args),
         BenchCommand::Abuse(args) => rpc::run_abuse(&args),
+        BenchCommand::Pool(args) => pool::run(&args),
     }
 }

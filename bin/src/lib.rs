@@ -22,7 +22,7 @@ mod serve_args;
 mod stage;
 mod txpool_args;
 
-pub use bench::{GeneratedChain, generate_chain};
+pub use bench::{Attack, Attacker, GeneratedChain, NodeCommand, NodeProcess, generate_chain, run_on};
 pub use datadir::{DataDir, DatabaseArgs, DatabaseTuning};
 pub use file_source::FileSource;
 pub use fork::find_branch;

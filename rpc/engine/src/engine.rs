@@ -209,6 +209,20 @@ impl Engine {
         }
     }
 
+    /// Executes a canonical block again and makes it the head.
+    pub(crate) fn replay_block(&self, number: u64) -> Result<(), EngineError> {
+        if number == 0 {
+            return Err(EngineError::InvalidParams("the genesis block is not executed".to_owned()));
+        }
+        match self.0.tip.execute_again(number)? {
+            Verdict::Valid => self.set_head_to(number),
+            Verdict::Missing => Err(EngineError::InvalidParams(format!("there is no block {number}"))),
+            Verdict::Invalid { reason, .. } => {
+                Err(EngineError::Refused(format!("block {number} is no longer valid: {reason}")))
+            }
+        }
+    }
+
     fn begin_building(
         &self,
         version: u8,

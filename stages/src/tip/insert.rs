@@ -239,9 +239,19 @@ impl Tip {
 
     /// Executes one block upon `parent`, which is in memory or the base; says whether it still was in the end.
     fn execute(&self, parent: B256, block: &Arc<BlockParts>) -> Result<bool, StageError> {
+        let Some(made) = self.make(parent, block)? else { return Ok(false) };
+        if !self.lock().attach(&block.header, block.hash, made) {
+            return Ok(false);
+        }
+        self.send(Work::Index(block.hash));
+        Ok(true)
+    }
+
+    /// What the stages write for a block upon `parent`; none when that is neither in memory nor the base.
+    fn make(&self, parent: B256, block: &BlockParts) -> Result<Option<Made>, StageError> {
         let (tree, known) = self.wait_indexed(self.lock(), &parent)?;
         if !known {
-            return Ok(false);
+            return Ok(None);
         }
         let number = tree.number_of(&parent).unwrap_or_default().saturating_add(1);
         // Within the lock: the base does not move under the view.
@@ -249,16 +259,40 @@ impl Tip {
         let base = tree.base;
         drop(tree);
         let source = Rc::new(RefCell::new(HeldBlocks::default()));
-        source.borrow_mut().hold_behind(number - 1, vec![(**block).clone()]);
+        source.borrow_mut().hold_behind(number - 1, vec![block.clone()]);
         let shared: SharedSource = source;
         let (validating, _) = validating_and_indexing();
         Pipeline::new(self.pipeline_config(), &shared).forward_within(&txn, validating, number)?;
         let (view, layer) = txn.into_layer()?;
-        if !self.lock().attach(&block.header, block.hash, Made { parent, layer, view, base }) {
-            return Ok(false);
+        Ok(Some(Made { parent, layer, view, base }))
+    }
+
+    /// Executes a block of the head's chain once more, upon its parent, and forgets what comes of it: whether it still is
+    /// what its header says.
+    ///
+    /// # Errors
+    /// As [`Tip::prepare`].
+    pub fn execute_again(&self, number: u64) -> Result<Verdict, StageError> {
+        loop {
+            let Some(txn) = self.begin_at(&self.head().1)? else { continue };
+            let Some(block) = read_block(&txn, number)? else { return Ok(Verdict::Missing) };
+            drop(txn);
+            let parent = block.header.parent_hash;
+            match self.prepare(parent)? {
+                Verdict::Valid => {}
+                refused => return Ok(refused),
+            }
+            let _one_at_a_time = self.0.executing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match self.make(parent, &block) {
+                Ok(Some(_)) => return Ok(Verdict::Valid),
+                // The parent went while nobody looked.
+                Ok(None) => {}
+                Err(StageError::InvalidBlock { reason, .. }) => {
+                    return Ok(Verdict::Invalid { reason: reason.to_string(), latest_valid: Some(parent) });
+                }
+                Err(error) => return Err(error),
+            }
         }
-        self.send(Work::Index(block.hash));
-        Ok(true)
     }
 
     /// Takes the chain back in memory to a canonical block of the database.

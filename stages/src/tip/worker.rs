@@ -151,6 +151,18 @@ impl Tip {
         Ok(())
     }
 
+    /// Writes all that is canonical, and what is safe and finalized even when there is no block to write.
+    fn persist_all(&self) -> Result<(), StageError> {
+        self.persist(0)?;
+        let named = self.named();
+        if named == read_forkchoice(&self.live().database().begin_ro()?)? {
+            return Ok(());
+        }
+        let txn = self.live().database().begin_rw()?;
+        write_forkchoice(&txn, named)?;
+        Ok(txn.commit()?)
+    }
+
     fn write(&self, blocks: &[(u64, B256)], layers: &[Arc<Layer>]) -> Result<(), StageError> {
         let started = std::time::Instant::now();
         let mut all = Layer::clone(&layers[0]);
@@ -221,10 +233,10 @@ fn run(tip: &Tip, orders: &Receiver<Work>) -> Result<(), StageError> {
                 let _ = done.send(());
             }
             Work::Flush(done) => {
-                tip.persist(0)?;
+                tip.persist_all()?;
                 let _ = done.send(());
             }
-            Work::Stop => return tip.persist(0),
+            Work::Stop => return tip.persist_all(),
         }
         if orders.is_empty() && !unkept.is_empty() {
             tip.keep_blocks(&unkept)?;

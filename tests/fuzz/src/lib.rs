@@ -12,6 +12,7 @@
 
 mod chain;
 mod mutate;
+mod pool;
 mod rows;
 mod rpc;
 mod seeds;
@@ -19,6 +20,7 @@ mod texts;
 
 pub use chain::{archive, block, header, receipts, transaction};
 pub use mutate::Mutator;
+pub use pool::{journal, pooled};
 pub use rows::{chunk, row};
 pub use rpc::rpc;
 pub use seeds::{Corpus, minimal_seeds, seeds};
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "block", run: block },
     Target { name: "header", run: header },
     Target { name: "transaction", run: transaction },
@@ -47,6 +49,8 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "witness_json", run: witness_json },
     Target { name: "state_test", run: state_test },
     Target { name: "rpc", run: rpc },
+    Target { name: "pooled", run: pooled },
+    Target { name: "journal", run: journal },
 ];
 
 /// The target of this name.

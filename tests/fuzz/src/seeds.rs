@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alloy_consensus::{Header, ReceiptEnvelope};
+use alloy_consensus::{Header, ReceiptEnvelope, Signed, TxEip4844WithSidecar};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::U256;
+use alloy_primitives::{Signature, U256};
 use eyre::{Result, eyre};
 use portico_db::{Value, models::HistoryChunkBuilder, tables::TABLES};
 use portico_files::{
@@ -16,6 +16,7 @@ use portico_files::{
 };
 use portico_spec::for_each_file;
 use portico_test_support::{fixtures, import_chain};
+use portico_txpool::{NetworkTransaction, Sidecar, decode_network_transaction};
 
 /// Inputs by target.
 pub type Corpus = BTreeMap<&'static str, Vec<Vec<u8>>>;
@@ -94,6 +95,15 @@ pub fn minimal_seeds() -> Result<Corpus> {
     }
     let chunk = [&4_u64.to_be_bytes()[..], &chunk.take()].concat();
     corpus.entry("chunk").or_default().push(chunk);
+    for sidecar in [Sidecar::Eip4844(Default::default()), Sidecar::Eip7594(Default::default())] {
+        let tx = TxEip4844WithSidecar { tx: Default::default(), sidecar };
+        let signature = Signature::new(U256::from(1), U256::from(1), false);
+        let sent = NetworkTransaction::Eip4844(Signed::new_unhashed(tx, signature));
+        let mut item = Vec::new();
+        sent.network_encode(&mut item);
+        corpus.entry("journal").or_default().push(item);
+        corpus.entry("pooled").or_default().push(sent.encoded_2718());
+    }
     let mut header = vec![2, 1];
     Header::default().encode(&mut header);
     corpus.entry("row").or_default().push(header);
@@ -125,6 +135,15 @@ fn add_block(corpus: &mut Corpus, block: &FileBlock) {
         .entry("transaction")
         .or_default()
         .extend(block.transactions.iter().map(Encodable2718::encoded_2718));
+    for transaction in &block.transactions {
+        // Blob transactions are not sent as blocks hold them: they are added by hand.
+        if let Ok(sent) = decode_network_transaction(&transaction.encoded_2718()) {
+            let mut item = Vec::new();
+            sent.network_encode(&mut item);
+            corpus.entry("journal").or_default().push(item.repeat(2));
+            corpus.entry("pooled").or_default().push(sent.encoded_2718());
+        }
+    }
     let block = alloy_consensus::Block { header: block.header.clone(), body };
     corpus.entry("block").or_default().push(alloy_rlp::encode(&block));
 }

@@ -14,7 +14,7 @@ use portico_governor::{Class, Governor, GovernorSettings};
 use portico_graphql::{GraphqlSettings, Service};
 use portico_jsonrpc::{Namespace, NodeInfo, methods};
 use portico_query::{Forkchoice, Pool, Query, QuerySettings};
-use portico_stages::{StageContext, StopSignal, Tip, TipConfig, TipSettings, TipWorker, initialize};
+use portico_stages::{Tip, TipConfig, TipSettings, TipWorker};
 use portico_test_support::{TestNode, import_chain};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc::Receiver;
@@ -64,14 +64,7 @@ impl RpcNode {
     /// A node at genesis.
     pub fn at_genesis(genesis: &Path) -> Result<Self> {
         let node = TestNode::new(&genesis.to_string_lossy())?;
-        let context = StageContext {
-            spec: &node.spec,
-            settings: &node.settings,
-            stop: &StopSignal::default(),
-            progress: &(),
-            scratch: node.data_dir().scratch()?,
-        };
-        initialize(&node.database, &context, "test")?;
+        node.initialize()?;
         Self::serve(node, QuerySettings::default())
     }
 

@@ -1,19 +1,11 @@
 //! Block tests as a consensus client would bring them: every block as `engine_newPayload`, every valid one made the head
 //! with `engine_forkchoiceUpdated`, over HTTP with JWT to a node that serves.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use alloy_consensus::{Block, Transaction as _};
 use alloy_primitives::{B256, Bytes, U256};
-use alloy_rpc_types_engine::{ExecutionPayload, ExecutionPayloadV4};
 use portico_chain::{BlockParts, canonical_hash};
-use portico_chainspec::{ChainSpec, Fork};
+use portico_chainspec::ChainSpec;
 use portico_db::{Database, DatabaseSettings, LiveDatabase, SyncMode};
 use portico_engine::{Engine, EngineSettings, engine_methods};
 use portico_evm::{
@@ -34,6 +26,7 @@ use crate::{
     CaseRunner, Difference, Notes, Outcome, Part, Report, RunOptions, SpecError,
     block_case::{Arrival, BlockCase},
     block_test::{check_accounts_in, is_block_test},
+    engine_client::{BesidePayload, EngineClient, new_payload_call},
     report::UNKNOWN_NETWORK,
     run_cases,
 };
@@ -147,6 +140,14 @@ fn fault(what: impl Into<String>, expected: &str, got: impl std::fmt::Display) -
     Box::new(Difference::new(what, expected, got))
 }
 
+fn connect(address: SocketAddr) -> Checked<EngineClient> {
+    EngineClient::connect(address, Some(SECRET)).map_err(|error| fault("connection", "open", error))
+}
+
+fn call(client: &mut EngineClient, method: &str, params: Value) -> Checked<Value> {
+    client.call(method, &params).map_err(|error| fault(method, "an answer", error))
+}
+
 /// A node that serves.
 struct Node {
     tip: Tip,
@@ -199,7 +200,7 @@ impl Node {
 
     /// Brings all blocks; gives how many were refused as they should be.
     fn blocks(&self, case: &BlockCase<'_>) -> Checked<u64> {
-        let mut client = Client::connect(self.address)?;
+        let mut client = connect(self.address)?;
         let mut refused = 0;
         for Arrival { exception, block, what, .. } in case.arrivals() {
             let block = match (&exception, block) {
@@ -235,37 +236,15 @@ impl Node {
     }
 
     /// Sends a block by the version that its fork asks for; gives the status, or `error`.
-    fn new_payload(&self, client: &mut Client, block: &BlockParts) -> Checked<Value> {
-        let spec = self.tip.spec();
-        let (number, timestamp) = (block.header.number, block.header.timestamp);
-        let fork = spec.fork_at(spec.block_context(number, timestamp, U256::MAX));
-        let version = match fork {
-            fork if fork >= Fork::Amsterdam => 5,
-            fork if fork >= Fork::Prague => 4,
-            fork if fork >= Fork::Cancun => 3,
-            fork if fork >= Fork::Shanghai => 2,
-            _ => 1,
+    fn new_payload(&self, client: &mut EngineClient, block: &BlockParts) -> Checked<Value> {
+        let outcome = if block.header.requests_hash.is_some() { self.outcome(block) } else { None };
+        let outcome = outcome.unwrap_or_default();
+        let beside = BesidePayload {
+            requests: outcome.requests,
+            access_list: outcome.access_list.map(|list| Bytes::from(alloy_rlp::encode(list))),
         };
-        let outcome = if version >= 4 { self.outcome(block) } else { None }.unwrap_or_default();
-        let typed: Block<_> = block.clone().into_block();
-        let payload = if version >= 5 {
-            let list =
-                outcome.access_list.map(|list| Bytes::from(alloy_rlp::encode(list))).unwrap_or_default();
-            ExecutionPayload::V4(ExecutionPayloadV4::from_block_unchecked_with_bal(block.hash, &typed, list))
-        } else {
-            ExecutionPayload::from_block_unchecked(block.hash, &typed).0
-        };
-        let mut params =
-            vec![serde_json::to_value(&payload).map_err(|error| fault("payload", "JSON", error))?];
-        if version >= 3 {
-            let hashes = block.transactions.iter().filter_map(|tx| tx.blob_versioned_hashes());
-            let hashes: Vec<B256> = hashes.flatten().copied().collect();
-            params.extend([json!(hashes), json!(block.header.parent_beacon_block_root.unwrap_or_default())]);
-        }
-        if version >= 4 {
-            params.push(json!(outcome.requests.unwrap_or_default()));
-        }
-        let answer = client.call(&format!("engine_newPayloadV{version}"), json!(params))?;
+        let (method, params) = new_payload_call(self.tip.spec(), block, beside);
+        let answer = call(client, &method, params)?;
         Ok(match answer.get("error") {
             Some(error) => json!({ "status": "error", "error": error }),
             None => answer["result"].clone(),
@@ -296,13 +275,13 @@ impl Node {
         execute_block(&mut overlay, rules, input).ok()
     }
 
-    fn choose(&self, client: &mut Client, head: B256) -> Checked<Value> {
+    fn choose(&self, client: &mut EngineClient, head: B256) -> Checked<Value> {
         let state = json!({
             "headBlockHash": head,
             "safeBlockHash": B256::ZERO,
             "finalizedBlockHash": B256::ZERO,
         });
-        let answer = client.call("engine_forkchoiceUpdatedV1", json!([state, null]))?;
+        let answer = call(client, "engine_forkchoiceUpdatedV1", json!([state, null]))?;
         match answer.get("error") {
             Some(error) => Err(fault("forkchoice", "a status", error)),
             None => Ok(answer["result"]["payloadStatus"].clone()),
@@ -311,80 +290,17 @@ impl Node {
 
     /// The head and the state in the end.
     fn end(&self, case: &BlockCase<'_>) -> Checked {
-        let mut client = Client::connect(self.address)?;
+        let mut client = connect(self.address)?;
         let status = self.choose(&mut client, case.last_block_hash)?;
         if status["status"] != "VALID" {
             return Err(fault("last block as head", "VALID", status));
         }
-        let answer = client.call("eth_getBlockByNumber", json!(["latest", false]))?;
+        let answer = call(&mut client, "eth_getBlockByNumber", json!(["latest", false]))?;
         let hash = answer["result"]["hash"].as_str().unwrap_or_default().to_owned();
         if hash != case.last_block_hash.to_string() {
             return Err(fault("latest block", &case.last_block_hash.to_string(), answer));
         }
         let txn = self.tip.live().begin_ro().map_err(|error| fault("state", "readable", error))?;
         check_accounts_in(&txn, case)
-    }
-}
-
-/// A connection that stays open, with a token in each request.
-struct Client {
-    stream: BufReader<TcpStream>,
-}
-
-#[derive(serde::Serialize)]
-struct Claims {
-    iat: u64,
-}
-
-#[expect(clippy::disallowed_methods, reason = "tokens say when they were made")]
-fn token() -> String {
-    let iat = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let key =
-        jsonwebtoken::EncodingKey::from_secret(&alloy_primitives::hex::decode(SECRET).expect("it is hex"));
-    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
-    jsonwebtoken::encode(&header, &Claims { iat }, &key).expect("claims are JSON")
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> Checked<Self> {
-        let stream = TcpStream::connect(address).map_err(|error| fault("connection", "open", error))?;
-        stream.set_nodelay(true).map_err(|error| fault("connection", "open", error))?;
-        Ok(Self { stream: BufReader::new(stream) })
-    }
-
-    fn call(&mut self, method: &str, params: Value) -> Checked<Value> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let answer = self.exchange(&body).map_err(|error| fault(method, "an answer", error))?;
-        serde_json::from_slice(&answer).map_err(|error| fault(method, "JSON", error))
-    }
-
-    fn exchange(&mut self, body: &str) -> std::io::Result<Vec<u8>> {
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            token(),
-            body.len()
-        );
-        self.stream.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-        let mut length = None;
-        loop {
-            let mut line = String::new();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end();
-            if line.is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().ok();
-            }
-        }
-        let length: usize = length.ok_or(std::io::ErrorKind::InvalidData)?;
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer)?;
-        Ok(answer)
     }
 }

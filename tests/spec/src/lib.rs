@@ -12,6 +12,7 @@
 mod block_case;
 mod block_test;
 mod engine_case;
+mod engine_client;
 mod engine_test;
 mod error;
 mod exceptions;
@@ -26,6 +27,7 @@ mod template;
 mod trace;
 
 pub use block_test::{BlockTestRunner, BlockTestSettings, run_block_tests};
+pub use engine_client::{BesidePayload, EngineClient, HttpReply, new_payload_call};
 pub use engine_test::run_engine_tests;
 pub use error::SpecError;
 pub use exceptions::{Refusal, is_expected};

@@ -1,4 +1,7 @@
-//! What tests of several crates share: finding the fixtures, a database in a temporary folder, importing a chain.
+//! What tests of several crates share: finding the fixtures, a database in a temporary folder, importing a chain, random
+//! blocks that were executed the naive way.
+
+pub mod naive;
 
 use std::{
     cell::RefCell,
@@ -13,7 +16,10 @@ use portico::{DataDir, import_files};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, DatabaseSettings, SyncMode, TableDigest};
 use portico_files::BlockFiles;
-use portico_stages::{NoBlocks, Pipeline, PipelineConfig, SharedSource, StageSettings, StopSignal};
+use portico_stages::{
+    BlockTree, NoBlocks, Pipeline, PipelineConfig, SharedSource, StageContext, StageSettings, StopSignal,
+    initialize,
+};
 use tempfile::TempDir;
 
 /// The folder of the test data: `$PORTICO_FIXTURES`, or `shared/fixtures` beside the project.
@@ -99,17 +105,39 @@ impl TestNode {
     /// Works with a pipeline that gets no blocks.
     pub fn with_pipeline<T>(&self, work: impl FnOnce(&mut Pipeline<'_>) -> T) -> Result<T> {
         let stop = StopSignal::default();
-        let config = PipelineConfig {
+        let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
+        Ok(work(&mut Pipeline::new(self.pipeline_config(&stop)?, &source)))
+    }
+
+    /// Works with the chain as blocks come in one by one.
+    pub fn with_tree<T>(&self, work: impl FnOnce(&mut BlockTree<'_>) -> T) -> Result<T> {
+        let stop = StopSignal::default();
+        Ok(work(&mut BlockTree::new(self.pipeline_config(&stop)?)))
+    }
+
+    /// Puts the genesis block into an empty database.
+    pub fn initialize(&self) -> Result<()> {
+        let context = StageContext {
+            spec: &self.spec,
+            settings: &self.settings,
+            stop: &StopSignal::default(),
+            progress: &(),
+            scratch: self.data_dir().scratch()?,
+        };
+        initialize(&self.database, &context, "test")?;
+        Ok(())
+    }
+
+    fn pipeline_config<'a>(&'a self, stop: &'a StopSignal) -> Result<PipelineConfig<'a>> {
+        Ok(PipelineConfig {
             database: &self.database,
             spec: &self.spec,
             settings: &self.settings,
-            stop: &stop,
+            stop,
             observer: &(),
             scratch: self.data_dir().scratch()?,
             light_caches: Default::default(),
-        };
-        let source: SharedSource = Rc::new(RefCell::new(NoBlocks));
-        Ok(work(&mut Pipeline::new(config, &source)))
+        })
     }
 
     /// Takes all stages back to a block.

@@ -115,6 +115,45 @@ fn readers_see_a_head_at_once_and_what_is_written_is_what_an_import_writes() {
 }
 
 #[test]
+fn blocks_of_the_chain_can_be_executed_again_and_nothing_changes() {
+    let chains = chains();
+    let node = chains.node();
+    let settings = TipSettings { memory_blocks_min: 1, memory_blocks_max: 3, ..TipSettings::default() };
+    let (tip, worker) = start(&node, settings);
+    for block in &chains.blocks[0] {
+        tip.insert(block.clone()).unwrap();
+        tip.set_head(block.hash).unwrap();
+    }
+    let whole = || TableDigest::of_all(&tip.live().begin_ro().unwrap()).unwrap();
+    let before = whole();
+    for number in [14, 1, 7, 13] {
+        assert_eq!(tip.execute_again(number).unwrap(), Verdict::Valid, "block {number}");
+    }
+    assert_eq!(tip.execute_again(15).unwrap(), Verdict::Missing);
+    assert_same_tables("after it", &whole(), &before, OF_THE_LOSER);
+    assert_eq!(tip.head(), (14, chains.blocks[0][13].hash));
+    worker.stop().unwrap();
+}
+
+#[test]
+fn what_is_safe_and_finalized_outlives_a_restart_without_another_block() {
+    let chains = chains();
+    let node = chains.node();
+    let hashes: Vec<B256> = chains.blocks[0].iter().map(|block| block.hash).collect();
+    let (tip, worker) = start(&node, TipSettings::default());
+    for block in &chains.blocks[0] {
+        tip.insert(block.clone()).unwrap();
+    }
+    tip.set_head(hashes[13]).unwrap();
+    tip.set_named(Some(hashes[9]), Some(hashes[4]));
+    tip.flush().unwrap();
+    tip.set_named(Some(hashes[10]), Some(hashes[5]));
+    worker.stop().unwrap();
+    let (tip, _worker) = start(&node, TipSettings::default());
+    assert_eq!(tip.named(), [Some(hashes[10]), Some(hashes[5])]);
+}
+
+#[test]
 fn a_bad_block_and_what_builds_on_it_is_refused_and_the_chain_goes_on() {
     let chains = chains();
     let node = chains.node();

@@ -12,11 +12,11 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use portico_chain::{
     BlockParts, Transaction, canonical_hash, read_block, read_block_receipts, read_body, read_checkpoint,
 };
-use portico_chainspec::{ChainSpec, DEV_ACCOUNTS, DEV_KEYS};
-use portico_db::{Database, LiveDatabase, TableDigest};
+use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS};
+use portico_db::{LiveDatabase, TableDigest};
 use portico_stages::{
-    BlockTree, BuildAttributes, Candidate, CandidateSource, PipelineConfig, Refusal, Room, StageContext,
-    StageError, StageSettings, StopSignal, Tip, TipConfig, TipSettings, TipWorker, Verdict, initialize,
+    BuildAttributes, Candidate, CandidateSource, Refusal, Room, StageError, StageSettings, Tip, TipConfig,
+    TipSettings, TipWorker, Verdict,
 };
 use portico_state::PlainReader;
 use portico_test_support::{TestNode, assert_same_tables};
@@ -76,21 +76,10 @@ fn start(node: &TestNode) -> (Tip, TipWorker) {
     .unwrap()
 }
 
-fn with_genesis(database: &Database, spec: &Arc<ChainSpec>, node: &TestNode) {
-    let context = StageContext {
-        spec,
-        settings: &StageSettings::default(),
-        stop: &StopSignal::default(),
-        progress: &(),
-        scratch: node.data_dir().scratch().unwrap(),
-    };
-    initialize(database, &context, "test").unwrap();
-}
-
 impl Walk {
     fn new(seed: u64) -> Self {
         let node = TestNode::in_memory("dev").unwrap();
-        with_genesis(&node.database, &node.spec, &node);
+        node.initialize().unwrap();
         let (tip, worker) = start(&node);
         let header = node.spec.genesis_header().clone();
         let balances = node
@@ -328,19 +317,9 @@ impl Walk {
         }
         chain.reverse();
         let straight = TestNode::in_memory("dev").unwrap();
-        with_genesis(&straight.database, &straight.spec, &straight);
-        let (settings, stop) = (StageSettings::default(), StopSignal::default());
-        let config = PipelineConfig {
-            database: &straight.database,
-            spec: &straight.spec,
-            settings: &settings,
-            stop: &stop,
-            observer: &(),
-            scratch: straight.data_dir().scratch().unwrap(),
-            light_caches: Default::default(),
-        };
+        straight.initialize().unwrap();
         if !chain.is_empty() {
-            BlockTree::new(config).extend(chain).unwrap();
+            straight.with_tree(|tree| tree.extend(chain)).unwrap().unwrap();
         }
         let in_memory = TableDigest::of_all(&self.tip.live().begin_ro().unwrap()).unwrap();
         assert_same_tables("in memory", &in_memory, &straight.digests().unwrap(), OF_THE_LOSER);

@@ -11,8 +11,7 @@ use portico_chain::{
 use portico_db::{DbError, RO, RoTxn};
 use portico_evm::MemoryState;
 use portico_state::{Account, HistoryBounds, StateAt, iter_accounts, iter_storage, read_code};
-
-use crate::naive::{NaiveBlock, NaiveTree};
+use portico_test_support::naive::{NaiveBlock, NaiveTree};
 
 /// Compares the plain state with that after `block`.
 pub(crate) fn assert_plain_state(txn: &RoTxn<'_>, block: &NaiveBlock) {

@@ -13,13 +13,8 @@
 //! - `PORTICO_DIFFERENTIAL_SEED`: the first seed, or with `PORTICO_DIFFERENTIAL_BLOCKS` and
 //!   `PORTICO_DIFFERENTIAL_TRANSACTIONS` the one case.
 
-mod code;
 mod compare;
-mod naive;
-mod network;
-mod random;
 mod staged;
-mod transactions;
 
 use std::{
     collections::BTreeMap,
@@ -30,14 +25,12 @@ use std::{
 
 use portico_chainspec::Fork;
 use portico_stages::{Inserted, StageError, StageSettings};
-use portico_test_support::assert_same_tables;
-
-use crate::{
-    naive::NaiveTree,
-    network::Network,
-    random::Random,
-    staged::{Staged, blocks_to, random_settings, spoiled},
+use portico_test_support::{
+    assert_same_tables,
+    naive::{NaiveTree, Network, Random},
 };
+
+use crate::staged::{Staged, blocks_to, random_settings, spoiled};
 
 /// Cases in an ordinary test run.
 const CASES: u64 = 40;

@@ -7,13 +7,12 @@ use portico_chain::BlockParts;
 use portico_consensus::ethash::VerifyPow;
 use portico_db::TableDigest;
 use portico_stages::{BlockTree, PipelineConfig, StageContext, StageSettings, StopSignal, initialize};
-use portico_test_support::TestNode;
-
-use crate::{
-    compare::{assert_chain, assert_plain_state},
-    naive::{NaiveBlock, NaiveTree},
-    random::Random,
+use portico_test_support::{
+    TestNode,
+    naive::{NaiveBlock, NaiveTree, Random},
 };
+
+use crate::compare::{assert_chain, assert_plain_state};
 
 /// A database with its genesis block.
 pub(crate) struct Staged {

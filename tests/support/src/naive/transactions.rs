@@ -12,7 +12,7 @@ use portico_chainspec::Fork;
 use portico_evm::Transaction;
 use secp256k1::{Message, SECP256K1};
 
-use crate::{
+use super::{
     code::random_init_code,
     network::{Network, Signer},
     random::Random,

@@ -7,7 +7,7 @@ use alloy_consensus::{
     constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS},
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
 };
-use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
 use alloy_primitives::{Address, B256, U256};
 use portico_chain::{BlockParts, Receipt};
 use portico_chainspec::{BlockContext, Fork};
@@ -22,48 +22,63 @@ use portico_evm::{
 use portico_state::BlockChanges;
 use revm::inspector::NoOpInspector;
 
-use crate::{
+use super::{
     network::{BLOCK_SECONDS, Network},
     random::Random,
     transactions::Surroundings,
 };
 
 /// A block with everything that is to be known after it.
-pub(crate) struct NaiveBlock {
-    pub(crate) parts: BlockParts,
+#[derive(Debug)]
+pub struct NaiveBlock {
+    /// The block.
+    pub parts: BlockParts,
     /// Position of the parent; the genesis block is its own.
-    pub(crate) parent: usize,
-    pub(crate) total_difficulty: U256,
-    pub(crate) merged: bool,
-    pub(crate) fork: Fork,
-    pub(crate) state: Rc<MemoryState>,
-    pub(crate) senders: Vec<Address>,
-    pub(crate) receipts: Vec<Receipt>,
+    pub parent: usize,
+    /// With the block's own.
+    pub total_difficulty: U256,
+    /// Whether consensus is someone else's.
+    pub merged: bool,
+    /// The block's rules.
+    pub fork: Fork,
+    /// After the block.
+    pub state: Rc<MemoryState>,
+    /// Of its transactions.
+    pub senders: Vec<Address>,
+    /// Of its transactions.
+    pub receipts: Vec<Receipt>,
     /// State root after each transaction, before Byzantium.
-    pub(crate) state_roots: Vec<B256>,
-    pub(crate) changes: BlockChanges,
+    pub state_roots: Vec<B256>,
+    /// What the block changed, with the values before it.
+    pub changes: BlockChanges,
+    /// Requests, from Prague on.
+    pub requests: Option<Requests>,
 }
 
 impl NaiveBlock {
-    pub(crate) fn number(&self) -> u64 {
+    /// The block's number.
+    pub fn number(&self) -> u64 {
         self.parts.header.number
     }
 
     /// Whether fork choice takes this block when `head` is the head.
-    pub(crate) fn replaces(&self, head: &Self) -> bool {
+    pub fn replaces(&self, head: &Self) -> bool {
         self.merged || self.outweighs(head)
     }
 
     /// Whether this block wins by total difficulty, or among equals by number.
-    pub(crate) fn outweighs(&self, head: &Self) -> bool {
+    pub fn outweighs(&self, head: &Self) -> bool {
         (self.total_difficulty, self.number()) > (head.total_difficulty, head.number())
     }
 }
 
 /// Blocks that were grown from the genesis block.
-pub(crate) struct NaiveTree {
-    pub(crate) network: Network,
-    pub(crate) blocks: Vec<NaiveBlock>,
+#[derive(Debug)]
+pub struct NaiveTree {
+    /// The chain.
+    pub network: Network,
+    /// Parents before their children.
+    pub blocks: Vec<NaiveBlock>,
 }
 
 /// What is decided about a block before it is executed.
@@ -75,7 +90,11 @@ struct Draft {
 }
 
 impl NaiveTree {
-    pub(crate) fn new(network: Network) -> Self {
+    /// The genesis block alone.
+    ///
+    /// # Panics
+    /// When the root of the genesis state is not the one of the specification.
+    pub fn new(network: Network) -> Self {
         let spec = &network.spec;
         let header = spec.genesis_header().clone();
         let state = MemoryState::from_genesis(&spec.genesis_alloc());
@@ -90,6 +109,7 @@ impl NaiveTree {
             receipts: Vec::new(),
             state_roots: Vec::new(),
             changes: BlockChanges::default(),
+            requests: header.requests_hash.map(|_| Requests::default()),
             parts: BlockParts {
                 hash: spec.genesis_hash(),
                 withdrawals: header.withdrawals_root.map(|_| Vec::new()),
@@ -102,7 +122,7 @@ impl NaiveTree {
     }
 
     /// Positions from the genesis block to `tip`.
-    pub(crate) fn path_to(&self, tip: usize) -> Vec<usize> {
+    pub fn path_to(&self, tip: usize) -> Vec<usize> {
         let mut path = vec![tip];
         while let Some(&first) = path.last().filter(|first| **first != 0) {
             path.push(self.blocks[first].parent);
@@ -111,8 +131,16 @@ impl NaiveTree {
         path
     }
 
+    /// Forgets the state after a block: nothing can be grown upon it any more, and it looks as if no account existed.
+    pub fn forget_state(&mut self, index: usize) {
+        self.blocks[index].state = Rc::default();
+    }
+
     /// Adds a random child of `parent` with up to `transactions_max` transactions.
-    pub(crate) fn grow(&mut self, parent: usize, seed: u64, transactions_max: u64) {
+    ///
+    /// # Panics
+    /// When the block in one go differs from the block transaction by transaction.
+    pub fn grow(&mut self, parent: usize, seed: u64, transactions_max: u64) {
         let index = self.blocks.len() as u64;
         let draft = self.draft(parent, &mut Random::new(seed, "block", index));
         let part = format!("transactions of block {index}");
@@ -280,6 +308,7 @@ impl NaiveTree {
         state.apply(writes);
         let header = seal(draft.header, &transactions[..], &outcome, &state, &state_roots);
         NaiveBlock {
+            requests: outcome.requests,
             total_difficulty: total_difficulty(above.total_difficulty, header.difficulty).unwrap(),
             merged: draft.context.merged,
             fork: rules.fork(),

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, U256};
 
-use crate::random::Random;
+use super::random::Random;
 
 mod op {
     pub(super) const STOP: u8 = 0x00;

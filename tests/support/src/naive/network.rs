@@ -5,7 +5,7 @@ use portico_chainspec::ChainSpec;
 use secp256k1::{SECP256K1, SecretKey};
 use serde_json::{Map, Value, json};
 
-use crate::{code::random_code, random::Random};
+use super::{code::random_code, random::Random};
 
 /// When a fork starts, as genesis files say it.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,38 +45,66 @@ const DIFFICULTY: u64 = 0x20000;
 /// Of the genesis block, in seconds.
 const GENESIS_TIMESTAMP: u64 = 1_000_000;
 /// Seconds from block to block, on average.
-pub(crate) const BLOCK_SECONDS: u64 = 10;
+pub(super) const BLOCK_SECONDS: u64 = 10;
 const CHAIN_ID: u64 = 7;
 const KEYS: u8 = 7;
 const CONTRACTS: u8 = 6;
 
 /// Someone who signs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Signer {
-    pub(crate) key: SecretKey,
-    pub(crate) address: Address,
+pub struct Signer {
+    /// The key.
+    pub key: SecretKey,
+    /// Whose it is.
+    pub address: Address,
 }
 
 /// A chain, and who and what is on it.
-pub(crate) struct Network {
-    pub(crate) genesis_json: String,
-    pub(crate) spec: ChainSpec,
-    pub(crate) signers: Vec<Signer>,
+#[derive(Debug)]
+pub struct Network {
+    /// The genesis file.
+    pub genesis_json: String,
+    /// What it says.
+    pub spec: ChainSpec,
+    /// Who sends transactions.
+    pub signers: Vec<Signer>,
     /// Contracts of the genesis block.
-    pub(crate) contracts: Vec<Address>,
+    pub contracts: Vec<Address>,
     /// Everything that code and transactions name.
-    pub(crate) pool: Vec<Address>,
+    pub pool: Vec<Address>,
 }
 
 impl Network {
-    pub(crate) fn random(seed: u64) -> Self {
+    /// Any forks, as far as a chain of a few blocks gets.
+    pub fn random(seed: u64) -> Self {
         let mut random = Random::new(seed, "network", 0);
         let (config, is_merged) = random_config(&mut random);
+        Self::with(&mut random, config, is_merged)
+    }
+
+    /// A chain that is merged from its first block on and goes from Shanghai to the newest blob schedule; `blocks` lie
+    /// between two forks, on average.
+    pub fn merged(seed: u64, blocks: u64) -> Self {
+        let mut config = base_config();
+        let mut start = 0;
+        for (by, keys) in FORKS {
+            let from_genesis = by != By::Time || keys == ["shanghaiTime"];
+            for key in keys {
+                let key = (*key).to_owned();
+                let time = if from_genesis { 0 } else { GENESIS_TIMESTAMP + start * BLOCK_SECONDS };
+                config.insert(key, json!(time));
+            }
+            start += if by == By::Time { blocks } else { 0 };
+        }
+        Self::with(&mut Random::new(seed, "network", 0), config, true)
+    }
+
+    fn with(random: &mut Random, config: Map<String, Value>, is_merged: bool) -> Self {
         let signers: Vec<Signer> = (1..=KEYS).map(signer).collect();
         let contracts: Vec<Address> =
             (1..=CONTRACTS).map(|index| Address::with_last_byte(index + 0xa0)).collect();
         let pool = pool(&signers, &contracts);
-        let alloc = random_alloc(&mut random, &signers, &contracts, &pool);
+        let alloc = random_alloc(random, &signers, &contracts, &pool);
         let genesis = json!({
             "config": config,
             "difficulty": if is_merged { 0 } else { DIFFICULTY },
@@ -98,13 +126,28 @@ fn signer(index: u8) -> Signer {
     Signer { key, address: Address::from_raw_public_key(&public[1..]) }
 }
 
+/// What the `config` section has besides forks.
+fn base_config() -> Map<String, Value> {
+    let mut config = Map::new();
+    config.insert("chainId".into(), json!(CHAIN_ID));
+    config.insert(
+        "blobSchedule".into(),
+        json!({
+            "cancun": { "target": 3, "max": 6, "baseFeeUpdateFraction": 3_338_477 },
+            "prague": { "target": 6, "max": 9, "baseFeeUpdateFraction": 5_007_716 },
+            "bpo1": { "target": 10, "max": 15, "baseFeeUpdateFraction": 8_346_193 },
+            "bpo2": { "target": 14, "max": 21, "baseFeeUpdateFraction": 11_684_671 },
+        }),
+    );
+    config
+}
+
 /// Gives the `config` section, and whether the genesis block counts as merged.
 fn random_config(random: &mut Random) -> (Map<String, Value>, bool) {
     // The oldest forks are the most different ones.
     let first =
         if random.percent(25) { random.below(4) } else { random.below(FORKS.len() as u64 + 1) } as usize;
-    let mut config = Map::new();
-    config.insert("chainId".into(), json!(CHAIN_ID));
+    let mut config = base_config();
     let mut blocks = 0;
     for (index, (by, keys)) in FORKS.iter().enumerate() {
         if index >= first {
@@ -124,15 +167,6 @@ fn random_config(random: &mut Random) -> (Map<String, Value>, bool) {
             config.insert((*key).to_owned(), start.clone());
         }
     }
-    config.insert(
-        "blobSchedule".into(),
-        json!({
-            "cancun": { "target": 3, "max": 6, "baseFeeUpdateFraction": 3_338_477 },
-            "prague": { "target": 6, "max": 9, "baseFeeUpdateFraction": 5_007_716 },
-            "bpo1": { "target": 10, "max": 15, "baseFeeUpdateFraction": 8_346_193 },
-            "bpo2": { "target": 14, "max": 21, "baseFeeUpdateFraction": 11_684_671 },
-        }),
-    );
     (config, first > PARIS)
 }
 
