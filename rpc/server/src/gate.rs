@@ -156,7 +156,8 @@ impl Shared {
             response.headers_mut().insert(CONTENT_TYPE, json);
             return Ok(response);
         }
-        inner.call(HttpRequest::from_parts(head, HttpBody::new(Full::new(bytes)))).await
+        let response = inner.call(HttpRequest::from_parts(head, HttpBody::new(Full::new(bytes)))).await?;
+        Ok(if is_null(&response) { plain(response.status(), HttpBody::empty()) } else { response })
     }
 
     fn too_large(&self) -> HttpResponse {
@@ -176,6 +177,12 @@ fn ready(response: HttpResponse) -> Response {
 fn is_call<B>(request: &HttpRequest<B>) -> bool {
     let content = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     request.method() == Method::POST && content.is_some_and(|content| content.starts_with("application/json"))
+}
+
+/// What the library under us says to notifications. JSON-RPC 2.0, and clients with it, expect nothing at all.
+fn is_null(response: &HttpResponse) -> bool {
+    // Every other answer is an object, or an array of them.
+    response.body().size_hint().exact() == Some("null".len() as u64)
 }
 
 fn is_routed(path: &str) -> bool {

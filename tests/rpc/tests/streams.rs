@@ -122,3 +122,17 @@ async fn an_answer_over_its_limit_is_an_error_or_cut_off_but_never_half() {
     let (_, body) = served.exchange(&request).await;
     assert!(body.len() < 150_100 && !body.ends_with(END), "{} bytes came", body.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_gets_no_answer() {
+    let Some(served) = serve(&[]).await else { return };
+    let one = json!({ "jsonrpc": "2.0", "method": "eth_call", "params": [{}, "latest"] });
+    for notified in [one.clone(), json!([one, one])] {
+        let (head, body) = served.exchange(&notified).await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert_eq!(body, "", "to {notified}");
+    }
+    let (_, body) = served.exchange(&json!([one, request("eth_chainId", json!([]))])).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer.as_array().unwrap().len(), 1, "{answer}");
+}
