@@ -20,7 +20,7 @@ use portico_chain::{
 };
 use portico_chainspec::ChainSpec;
 use portico_consensus::ethash::LightCaches;
-use portico_db::{Database, RwTxn};
+use portico_db::{Database, RwTxn, TransactionKind, Txn};
 
 use crate::{
     AccountHashing, BlockRange, Bodies, CallTraceIndex, Execution, FORWARD, Finish, Headers, History,
@@ -41,6 +41,9 @@ pub trait PipelineObserver: Progress {
 
     /// A stage did its part of a cycle.
     fn stage_finished(&self, _stage: StageId, _range: BlockRange, _output: StageOutput, _elapsed: Duration) {}
+
+    /// A cycle is about to be committed; `head` is the new head.
+    fn committing(&self, _head: u64) {}
 
     /// A cycle was committed; `head` is the new head.
     fn committed(&self, _head: u64, _elapsed: Duration) {}
@@ -220,13 +223,7 @@ impl<'a> Pipeline<'a> {
             | StageId::Prune
             | StageId::Finish => false,
         };
-        let pruned = prune_checkpoint(txn, StageId::Execution.name())?.unwrap_or_default();
-        if !by_changes || to >= pruned {
-            return Ok(());
-        }
-        let head = read_checkpoint(txn, StageId::Execution.name())?;
-        let (horizon, needed) = (self.config.settings.unwind_horizon, head.saturating_sub(to));
-        Err(StageError::UnwindTooDeep { to, first: pruned, horizon, needed })
+        if by_changes { check_changes_kept(txn, self.config.settings, to) } else { Ok(()) }
     }
 
     /// Runs one stage up to `to`, for working on single stages; gives its new checkpoint.
@@ -345,6 +342,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn commit(&self, txn: RwTxn<'_>, head: u64, started: Instant) -> Result<(), StageError> {
+        self.config.observer.committing(head);
         metrics::observe("Commit", || txn.commit())?;
         metrics::head(head);
         self.config.observer.committed(head, started.elapsed());
@@ -409,6 +407,24 @@ impl<'a> Pipeline<'a> {
             }
         }
     }
+}
+
+/// Whether the changes are there by which the chain can be taken back to block `to`.
+///
+/// # Errors
+/// [`StageError::UnwindTooDeep`] when they are not.
+pub(crate) fn check_changes_kept<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    settings: &StageSettings,
+    to: u64,
+) -> Result<(), StageError> {
+    let pruned = prune_checkpoint(txn, StageId::Execution.name())?.unwrap_or_default();
+    if to >= pruned {
+        return Ok(());
+    }
+    let head = read_checkpoint(txn, StageId::Execution.name())?;
+    let (horizon, needed) = (settings.unwind_horizon, head.saturating_sub(to));
+    Err(StageError::UnwindTooDeep { to, first: pruned, horizon, needed })
 }
 
 /// Whether the error is about the last of a batch of blocks of which any may be at fault.

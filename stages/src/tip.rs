@@ -13,7 +13,11 @@
 //! written, because the stages did write them.
 //!
 //! A head that is not above the base is no special case: unwinding is work of the same stages, in memory too.
+//!
+//! What would take long, many blocks at once or a head far below the base, is not done while somebody waits: the
+//! answer is [`Verdict::Behind`], and the worker has the pipeline do it in the database (`behind`).
 
+mod behind;
 mod build;
 mod insert;
 mod tree;
@@ -28,7 +32,7 @@ use alloy_consensus::Header;
 use alloy_primitives::B256;
 use crossbeam_channel::Sender;
 use portico_chain::{
-    ChainError, block_number_of, canonical_hash, read_checkpoint, read_forkchoice, read_header,
+    ChainError, aside_blocks, block_number_of, canonical_hash, read_checkpoint, read_forkchoice, read_header,
 };
 use portico_chainspec::ChainSpec;
 use portico_consensus::ethash::LightCaches;
@@ -54,11 +58,31 @@ pub struct TipSettings {
     pub nodes_max: usize,
     /// Blocks whose parents are missing, or that were not executed again, at most.
     pub waiting_blocks_max: usize,
+    /// Cost of the blocks that are executed within one call, about; one block always is. A block costs its gas and
+    /// [`BLOCK_COST`].
+    pub at_once_cost: u64,
+    /// Cost of the blocks in memory up to which one more is put upon them.
+    pub ahead_cost: u64,
+}
+
+/// What a block costs besides its gas: about what an empty one takes.
+pub const BLOCK_COST: u64 = 2_000_000;
+
+/// See [`TipSettings::at_once_cost`].
+fn cost(header: &Header) -> u64 {
+    header.gas_used.saturating_add(BLOCK_COST)
 }
 
 impl Default for TipSettings {
     fn default() -> Self {
-        Self { memory_blocks_min: 8, memory_blocks_max: 16, nodes_max: 256, waiting_blocks_max: 256 }
+        Self {
+            memory_blocks_min: 8,
+            memory_blocks_max: 16,
+            nodes_max: 256,
+            waiting_blocks_max: 256,
+            at_once_cost: 1_000_000_000,
+            ahead_cost: 8_000_000_000,
+        }
     }
 }
 
@@ -92,6 +116,8 @@ pub enum Verdict {
     },
     /// A block before it is not at hand.
     Missing,
+    /// Not known yet: to find out takes more work than is done while somebody waits. [`Tip::catch_up`] does it.
+    Behind,
 }
 
 /// See the module. Clones share everything.
@@ -101,6 +127,8 @@ pub struct Tip(Arc<Shared>);
 struct Shared {
     config: TipConfig,
     stop: StopSignal,
+    /// Tells a catching up that it is to end.
+    leave: StopSignal,
     light_caches: Arc<LightCaches>,
     tree: Mutex<Tree>,
     /// Told whenever the tree has changed.
@@ -136,14 +164,16 @@ impl Tip {
         let hash = canonical_hash(&txn, number)?
             .ok_or(ChainError::Missing { what: "hash", block_number: number })?;
         let named = read_forkchoice(&txn)?;
+        let aside = aside_blocks(&txn)?;
         drop(txn);
         let (work, orders) = crossbeam_channel::unbounded();
         let settings = config.settings;
         let tip = Self(Arc::new(Shared {
             config,
             stop: StopSignal::default(),
+            leave: StopSignal::default(),
             light_caches: Arc::default(),
-            tree: Mutex::new(Tree::new((number, hash), named, settings)),
+            tree: Mutex::new(Tree::new((number, hash), named, aside, settings)),
             changed: Condvar::new(),
             executing: Mutex::new(()),
             work,

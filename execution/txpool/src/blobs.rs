@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alloy_eips::{
-    eip4844::{Blob, Bytes48},
-    eip7594::CELLS_PER_EXT_BLOB,
+    eip4844::{Blob, BlobCellsAndProofsV1, Bytes48},
+    eip7594::{BlobCellMask, CELLS_PER_EXT_BLOB},
 };
 use alloy_primitives::{B256, map::HashMap};
 
@@ -44,6 +44,15 @@ impl PooledBlob {
                 let first = self.index * CELLS_PER_EXT_BLOB;
                 sidecar.cell_proofs.get(first..first + CELLS_PER_EXT_BLOB)
             }
+        }
+    }
+
+    /// Its cells that `mask` names, each with its proof; none without cell proofs. They are computed: milliseconds a blob.
+    pub fn cells(&self, mask: BlobCellMask) -> Option<BlobCellsAndProofsV1> {
+        match &*self.sidecar {
+            Sidecar::Eip4844(_) => None,
+            // Only what is no blob fails, and this one's proofs were checked.
+            Sidecar::Eip7594(sidecar) => sidecar.blob_cells_and_proofs(self.index, mask).ok().flatten(),
         }
     }
 }

@@ -3,6 +3,10 @@
 mod kit;
 
 use alloy_consensus::TxEip1559;
+use alloy_eips::{
+    eip4844::{c_kzg, env_settings::EnvKzgSettings},
+    eip7594::BlobCellMask,
+};
 use alloy_primitives::{Address, U256};
 use kit::*;
 use portico_txpool::{Incoming, NetworkTransaction, Origin, PoolError, Settings, Sidecar};
@@ -211,6 +215,26 @@ fn invalid_blobs_leave_nothing_behind() {
     let status = bench.pool.status();
     assert_eq!((status.bytes, status.senders, status.kept_bytes), (0, 0, 0));
     assert!(bench.pool.blobs(&cells(0).versioned_hashes().collect::<Vec<_>>())[0].is_none());
+}
+
+#[test]
+fn cells_of_a_pooled_blob_hold_against_its_commitment() {
+    let bench = Bench::new();
+    bench.add(signer(1).blob(0, 2 * GWEI, GWEI)).unwrap();
+    let hash = cells(0).versioned_hashes().next().unwrap();
+    let blob = bench.pool.blobs(&[hash]).remove(0).unwrap();
+    let wanted = [0, 5, 127];
+    let mask = BlobCellMask::from_bits(wanted.iter().fold(0, |bits, index| bits | 1 << index));
+    let found = blob.cells(mask).unwrap();
+    let commitment = c_kzg::Bytes48::new(**blob.commitment());
+    let parts: Vec<_> = found.blob_cells.iter().map(|cell| c_kzg::Cell::new(*cell.unwrap())).collect();
+    let proofs: Vec<_> = found.proofs.iter().map(|proof| c_kzg::Bytes48::new(*proof.unwrap())).collect();
+    assert_eq!((parts.len(), proofs.len()), (3, 3));
+    let settings = EnvKzgSettings::Default.get();
+    assert!(settings.verify_cell_kzg_proof_batch(&[commitment; 3], &wanted, &parts, &proofs).unwrap());
+    let others = [0, 5, 126];
+    assert!(!settings.verify_cell_kzg_proof_batch(&[commitment; 3], &others, &parts, &proofs).unwrap());
+    assert_eq!(blob.cells(BlobCellMask::default()).unwrap().proofs.len(), 0);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Blobs that the pool has and the consensus client has not seen.
 
-use alloy_eips::eip4844::{BlobAndProofV1, BlobAndProofV2};
-use alloy_primitives::B256;
+use alloy_eips::{
+    eip4844::{BlobAndProofV1, BlobAndProofV2, BlobCellsAndProofsV1},
+    eip7594::BlobCellMask,
+};
+use alloy_primitives::{B128, B256};
 use portico_chainspec::Fork;
 use portico_txpool::PooledBlob;
 
@@ -41,6 +44,20 @@ impl Engine {
         let blobs: Vec<_> = found.into_iter().map(|found| found.and_then(one)).collect();
         let all = blobs.iter().all(Option::is_some);
         Ok((all || version >= 3).then_some(blobs))
+    }
+
+    /// `engine_getBlobsV4`: of each blob the cells that the mask names, with gaps (EIP-8070).
+    pub(crate) fn blob_cells(
+        &self,
+        hashes: &[B256],
+        cells: B128,
+    ) -> Result<Vec<Option<BlobCellsAndProofsV1>>, EngineError> {
+        if self.head_fork()? < Fork::Amsterdam {
+            return Err(EngineError::UnsupportedFork("engine_getBlobsV4 begins with Amsterdam".to_owned()));
+        }
+        let mask = BlobCellMask::new(cells);
+        let found = self.pooled_blobs(hashes)?;
+        Ok(found.into_iter().map(|found| found.and_then(|found| found.cells(mask))).collect())
     }
 
     fn pooled_blobs(&self, hashes: &[B256]) -> Result<Vec<Option<PooledBlob>>, EngineError> {

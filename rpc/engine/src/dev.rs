@@ -231,9 +231,9 @@ impl Dev {
 
     fn choose(&self, hash: B256) -> Result<(), EngineError> {
         let engine = &self.0.engine;
-        match engine.tip().set_head(hash)? {
+        match engine.tip().set_head_in_time(hash)? {
             Verdict::Valid => {}
-            Verdict::Missing => return Err(unknown("the block is gone")),
+            Verdict::Missing | Verdict::Behind => return Err(unknown("the block is gone")),
             Verdict::Invalid { reason, .. } => return Err(unknown(reason)),
         }
         engine.query().set_forkchoice(Forkchoice { safe: Some(hash), finalized: Some(hash) });

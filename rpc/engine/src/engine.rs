@@ -10,7 +10,7 @@ use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadAttributes, PayloadId, PayloadStatus, PayloadStatusEnum,
 };
 use portico_chainspec::Fork;
-use portico_query::{Forkchoice, Query};
+use portico_query::{Forkchoice, Query, SyncSource};
 use portico_stages::{BuildAttributes, Tip, Verdict};
 
 use crate::{
@@ -77,6 +77,21 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// Tells readers of a head that was chosen but not reached.
+struct Wanted(Tip);
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Wanted").finish_non_exhaustive()
+    }
+}
+
+impl SyncSource for Wanted {
+    fn wanted(&self) -> Option<u64> {
+        self.0.wanted()
+    }
+}
+
 fn status(status: PayloadStatusEnum, latest_valid_hash: Option<B256>) -> PayloadStatus {
     PayloadStatus { status, latest_valid_hash }
 }
@@ -100,6 +115,7 @@ impl Engine {
         if let Some(pending) = &pending {
             query.set_pending_source(pending.clone());
         }
+        query.set_sync_source(Arc::new(Wanted(tip.clone())));
         Self(Arc::new(Shared { tip, query, settings, jobs, clock, pending, forkchoice: Mutex::new(()) }))
     }
 
@@ -172,7 +188,7 @@ impl Engine {
         }
         match tip.prepare(head)? {
             Verdict::Valid => {}
-            refused => return Ok(ForkchoiceUpdated::new(payload_status(refused, head))),
+            refused => return Ok(self.not_yet(refused, head)),
         }
         for (named, what) in [
             (state.finalized_block_hash, "the finalized block is not on the head's chain"),
@@ -184,7 +200,7 @@ impl Engine {
         }
         match tip.set_head(head)? {
             Verdict::Valid => {}
-            refused => return Ok(ForkchoiceUpdated::new(payload_status(refused, head))),
+            refused => return Ok(self.not_yet(refused, head)),
         }
         let named = |hash: B256| (!hash.is_zero()).then_some(hash);
         let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
@@ -198,14 +214,24 @@ impl Engine {
         Ok(updated)
     }
 
+    /// Answers that a block is not the head, and begins what makes it one where that takes long.
+    fn not_yet(&self, verdict: Verdict, head: B256) -> ForkchoiceUpdated {
+        match verdict {
+            Verdict::Behind => self.0.tip.catch_up(head),
+            Verdict::Missing => self.0.tip.want(head),
+            Verdict::Valid | Verdict::Invalid { .. } => {}
+        }
+        ForkchoiceUpdated::new(payload_status(verdict, head))
+    }
+
     /// Makes a canonical block the head again.
     pub(crate) fn set_head_to(&self, number: u64) -> Result<(), EngineError> {
         let tip = &self.0.tip;
         let no_block = || EngineError::InvalidParams(format!("there is no block {number}"));
         let block = tip.header_at(number, &tip.head().1)?.ok_or_else(no_block)?;
-        match tip.set_head(block.hash)? {
+        match tip.set_head_in_time(block.hash)? {
             Verdict::Valid => Ok(()),
-            Verdict::Missing | Verdict::Invalid { .. } => Err(no_block()),
+            Verdict::Missing | Verdict::Behind | Verdict::Invalid { .. } => Err(no_block()),
         }
     }
 
@@ -217,6 +243,9 @@ impl Engine {
         match self.0.tip.execute_again(number)? {
             Verdict::Valid => self.set_head_to(number),
             Verdict::Missing => Err(EngineError::InvalidParams(format!("there is no block {number}"))),
+            Verdict::Behind => {
+                Err(EngineError::Refused(format!("block {number} is too far below the head to be replayed")))
+            }
             Verdict::Invalid { reason, .. } => {
                 Err(EngineError::Refused(format!("block {number} is no longer valid: {reason}")))
             }
@@ -276,7 +305,7 @@ impl Engine {
 fn payload_status(verdict: Verdict, hash: B256) -> PayloadStatus {
     match verdict {
         Verdict::Valid => status(PayloadStatusEnum::Valid, Some(hash)),
-        Verdict::Missing => status(PayloadStatusEnum::Syncing, None),
+        Verdict::Missing | Verdict::Behind => status(PayloadStatusEnum::Syncing, None),
         Verdict::Invalid { reason, latest_valid } => invalid(reason, latest_valid),
     }
 }

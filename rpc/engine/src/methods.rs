@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_primitives::{Address, B128, B256, Bytes, U64};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadAttributes, PayloadId};
 use jsonrpsee::{
     RpcModule,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What `engine_exchangeCapabilities` names.
-const CAPABILITIES: [&str; 24] = [
+const CAPABILITIES: [&str; 25] = [
     "engine_newPayloadV1",
     "engine_newPayloadV2",
     "engine_newPayloadV3",
@@ -46,6 +46,7 @@ const CAPABILITIES: [&str; 24] = [
     "engine_getBlobsV1",
     "engine_getBlobsV2",
     "engine_getBlobsV3",
+    "engine_getBlobsV4",
     "engine_getClientVersionV1",
     "engine_exchangeTransitionConfigurationV1",
 ];
@@ -109,6 +110,10 @@ fn new_payload(engine: &Engine, version: u8, mut arguments: Arguments) -> Answer
 fn forkchoice_updated(engine: &Engine, version: u8, mut arguments: Arguments) -> Answer {
     let state: ForkchoiceState = arguments.required()?;
     let attributes: Option<Value> = arguments.optional()?;
+    if version >= 4 {
+        // The columns that the consensus client keeps: blobs are held whole here, whatever they are.
+        arguments.optional::<B128>()?;
+    }
     // Of another shape, they are refused when the state was applied.
     let parsed = attributes.map(serde_json::from_value::<PayloadAttributes>);
     match parsed {
@@ -216,6 +221,10 @@ pub fn engine_methods(
             to_value(&engine.blobs_with_cells(version, &arguments.required::<Vec<B256>>()?)?)
         })?;
     }
+    register(&mut module, "engine_getBlobsV4", 2, |engine, mut arguments| {
+        let (hashes, cells): (Vec<B256>, B128) = (arguments.required()?, arguments.required()?);
+        to_value(&engine.blob_cells(&hashes, cells)?)
+    })?;
     register(&mut module, "engine_exchangeCapabilities", 1, |_, mut arguments| {
         arguments.required::<Vec<String>>()?;
         Ok(json!(CAPABILITIES))

@@ -2,11 +2,12 @@
 
 mod common;
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B128, B256, keccak256};
 use common::DevChain;
 use jsonrpsee::RpcModule;
 use portico_chainspec::ChainSpec;
 use portico_engine::{Engine, EngineSettings, engine_methods};
+use portico_stages::TipSettings;
 use serde_json::{Value, json};
 
 /// A node on the development chain, which is at Osaka from its genesis on.
@@ -16,7 +17,10 @@ struct Node {
 }
 
 fn node() -> Node {
-    let chain = DevChain::new();
+    node_upon(DevChain::new())
+}
+
+fn node_upon(chain: DevChain) -> Node {
     let engine = Engine::new(chain.tip.clone(), chain.query.clone(), EngineSettings::default());
     let methods = engine_methods(engine, "1.2.3", "01234567").unwrap();
     Node { methods, chain }
@@ -156,6 +160,10 @@ async fn the_shape_is_judged_before_the_fork() {
         ("engine_getPayloadV5", json!(["0x0000000000000000"]), -38001),
         ("engine_getBlobsV1", json!([[]]), -38005),
         ("engine_getBlobsV3", json!([vec![B256::ZERO; 129]]), -38004),
+        ("engine_getBlobsV4", json!([[]]), -32602),
+        ("engine_getBlobsV4", json!([[], "0x01"]), -32602),
+        ("engine_getBlobsV4", json!([[], B128::ZERO]), -38005),
+        ("engine_forkchoiceUpdatedV4", json!([forkchoice(genesis()), null, "0x01"]), -32602),
     ] {
         assert_eq!(node.code(method, params.clone()).await, code, "{method} {params}");
     }
@@ -231,4 +239,43 @@ async fn bad_missing_and_foreign_blocks_have_their_statuses() {
     let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(B256::ZERO), null])).await;
     assert_eq!(updated["payloadStatus"]["status"], "INVALID");
     assert_eq!(node.head(), genesis());
+}
+
+/// `status` of the head that is chosen.
+async fn choose(node: &Node, head: B256) -> Value {
+    let updated = node.result("engine_forkchoiceUpdatedV3", json!([forkchoice(head), null])).await;
+    updated["payloadStatus"]["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn far_behind_calls_are_answered_at_once_and_the_head_is_reached_meanwhile() {
+    let source = node();
+    let mut payloads = Vec::new();
+    let mut parent = genesis();
+    for number in 1..=20 {
+        let payload = build(&source, parent, 1000 * number).await;
+        source.result("engine_newPayloadV4", new_payload(&payload)).await;
+        parent = hash_of(&payload);
+        payloads.push(payload);
+    }
+    let at_once_cost = 3 * portico_stages::BLOCK_COST;
+    let node = node_upon(DevChain::with(TipSettings { at_once_cost, ..TipSettings::default() }));
+    let highest = || {
+        let status = node.chain.query.snapshot().unwrap().sync_status().unwrap();
+        status.map(|status| status.highest_block)
+    };
+    for payload in &payloads[1..] {
+        let status = node.result("engine_newPayloadV4", new_payload(payload)).await;
+        assert_eq!(status, json!({ "status": "SYNCING", "latestValidHash": null, "validationError": null }));
+    }
+    assert_eq!(choose(&node, parent).await, "SYNCING");
+    assert_eq!((highest(), node.head()), (Some(20), genesis()), "the first block is missing");
+    let first = node.result("engine_newPayloadV4", new_payload(&payloads[0])).await;
+    assert_eq!(first["status"], "VALID");
+    assert_eq!(choose(&node, parent).await, "SYNCING", "nineteen blocks are too many for a call");
+    node.chain.tip.wait_caught_up().unwrap();
+    assert_eq!((highest(), node.head()), (None, parent));
+    assert_eq!(choose(&node, parent).await, "VALID");
+    let again = node.result("engine_newPayloadV4", new_payload(&payloads[7])).await;
+    assert_eq!(again["status"], "VALID", "it was executed on the way");
 }

@@ -82,5 +82,5 @@ pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall, Simulation, encode_unsigned,
 };
 pub use submission::{SubmitObserver, seconds_now};
-pub use sync::{StageProgress, SyncStatus};
+pub use sync::{StageProgress, SyncSource, SyncStatus};
 pub use transactions::{BlockPosition, TransactionAt};

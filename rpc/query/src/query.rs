@@ -14,7 +14,9 @@ use portico_db::{LiveDatabase, RoTxn};
 use portico_tracers::Budget;
 use portico_txpool::Pool;
 
-use crate::{Helpers, PendingSource, QueryError, SeenBlock, SubmitObserver, past_trie::PastTrieCache};
+use crate::{
+    Helpers, PendingSource, QueryError, SeenBlock, SubmitObserver, SyncSource, past_trie::PastTrieCache,
+};
 
 /// Bounds on what one call may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) pool: OnceLock<Arc<Pool>>,
     /// The head that the pool knows.
     pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
+    /// Who knows of a head that was chosen but not reached.
+    pub(crate) sync_source: OnceLock<Arc<dyn SyncSource>>,
     /// Who makes pending blocks.
     pub(crate) pending_source: OnceLock<Arc<dyn PendingSource>>,
     /// Who is told of what our users send.
@@ -102,6 +106,7 @@ impl Query {
                 past_trie,
                 pool: OnceLock::new(),
                 pool_seen: Mutex::default(),
+                sync_source: OnceLock::new(),
                 pending_source: OnceLock::new(),
                 submit_observer: OnceLock::new(),
             }),

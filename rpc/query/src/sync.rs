@@ -1,8 +1,10 @@
 //! How far the node is.
 
+use std::{fmt::Debug, sync::Arc};
+
 use portico_chain::{last_header_number, read_checkpoint};
 
-use crate::{QueryError, Snapshot};
+use crate::{Query, QueryError, Snapshot};
 
 /// Stages whose progress is shown, in the order in which blocks go through them.
 const STAGES: [&str; 13] = [
@@ -35,16 +37,30 @@ pub struct StageProgress {
 pub struct SyncStatus {
     /// The head: the newest block that every stage has done.
     pub current_block: u64,
-    /// The newest header.
+    /// The newest header, or a newer head that was chosen already.
     pub highest_block: u64,
     /// Each stage.
     pub stages: Vec<StageProgress>,
 }
 
+/// Who knows of a head that was chosen but not reached.
+pub trait SyncSource: Debug + Send + Sync {
+    /// That block's number, if there is such a one and its number is known.
+    fn wanted(&self) -> Option<u64>;
+}
+
+impl Query {
+    /// Says who knows of heads that were not reached yet. Only the first one counts.
+    pub fn set_sync_source(&self, source: Arc<dyn SyncSource>) {
+        let _ = self.inner.sync_source.set(source);
+    }
+}
+
 impl Snapshot<'_> {
-    /// How far the stages are; `None` when all of them have reached the newest header.
+    /// How far the stages are; `None` when all of them have reached the newest header, and the head that was chosen last.
     pub fn sync_status(&self) -> Result<Option<SyncStatus>, QueryError> {
-        let highest_block = last_header_number(&self.txn)?.unwrap_or_default();
+        let wanted = self.query.inner.sync_source.get().and_then(|source| source.wanted());
+        let highest_block = last_header_number(&self.txn)?.max(wanted).unwrap_or_default();
         if highest_block <= self.head {
             return Ok(None);
         }

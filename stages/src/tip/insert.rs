@@ -1,6 +1,10 @@
 //! Executing blocks where they belong, and choosing the head.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 
 use alloy_primitives::B256;
 use portico_chain::{
@@ -9,13 +13,13 @@ use portico_chain::{
 };
 
 use super::{
-    Tip, Verdict,
+    Tip, Verdict, cost,
     tree::{Fault, Made, Node},
     worker::Work,
 };
 use crate::{
-    Pipeline, SharedSource, StageError, held_blocks::HeldBlocks, order::validating_and_indexing,
-    tree::decode_side_block,
+    InvalidReason, Pipeline, SharedSource, StageError, held_blocks::HeldBlocks,
+    order::validating_and_indexing, pipeline::check_changes_kept, tree::decode_side_block,
 };
 
 /// Where a block that is to be executed is attached.
@@ -28,6 +32,8 @@ enum Attachment {
     Invalid(Fault),
     /// Nowhere: a block is missing.
     Missing,
+    /// Not looked for to the end: the blocks on the way are too many to be executed at once.
+    Far,
 }
 
 impl Tip {
@@ -36,9 +42,14 @@ impl Tip {
     /// # Errors
     /// Internal faults only: a bad block is a [`Verdict`].
     pub fn insert(&self, block: BlockParts) -> Result<Verdict, StageError> {
-        let hash = block.hash;
-        self.lock().keep(Arc::new(block));
-        self.connect(hash)
+        let block = Arc::new(block);
+        self.lock().keep(block.clone());
+        let verdict = self.connect(block.hash)?;
+        if matches!(verdict, Verdict::Missing | Verdict::Behind) {
+            self.lock().put_aside(block);
+            self.send(Work::PutAside);
+        }
+        Ok(verdict)
     }
 
     /// Whether a block was executed and can be the head, or is known to be bad.
@@ -67,13 +78,14 @@ impl Tip {
             let mut tree = self.lock();
             tree.check()?;
             if let Some((_, target)) = tree.persisting.last().copied()
+                && !tree.catching_up
                 && !tree.descends(&hash, &target)
             {
                 tree = self.wait(tree);
                 drop(tree);
                 continue;
             }
-            if tree.nodes.contains_key(&hash) || tree.base.1 == hash {
+            if !tree.catching_up && (tree.nodes.contains_key(&hash) || tree.base.1 == hash) {
                 return Ok(Verdict::Valid);
             }
             drop(tree);
@@ -85,6 +97,9 @@ impl Tip {
             if !self.is_at_hand(&hash)
                 && let Some(number) = self.canonical_number(&hash)?
             {
+                if self.is_too_far_below(number)? {
+                    return Ok(Verdict::Behind);
+                }
                 self.take_back(number, hash)?;
             }
         }
@@ -110,7 +125,11 @@ impl Tip {
                 // It went while nobody looked.
                 continue;
             }
+            if tree.catching_up {
+                continue;
+            }
             tree.head = hash;
+            tree.wanted = None;
             self.publish_head(&tree)?;
             drop(tree);
             self.0.changed.notify_all();
@@ -142,7 +161,7 @@ impl Tip {
     }
 
     /// Number of a block that is canonical in the database.
-    fn canonical_number(&self, hash: &B256) -> Result<Option<u64>, StageError> {
+    pub(super) fn canonical_number(&self, hash: &B256) -> Result<Option<u64>, StageError> {
         let txn = self.live().database().begin_ro()?;
         let Some(number) = block_number_of(&txn, hash)? else { return Ok(None) };
         Ok(is_canonical(&txn, number, hash)?.then_some(number))
@@ -150,7 +169,13 @@ impl Tip {
 
     /// Executes a block that is waiting.
     fn connect(&self, hash: B256) -> Result<Verdict, StageError> {
-        let _one_at_a_time = self.0.executing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(verdict) = self.while_catching_up(&hash)? {
+            return Ok(verdict);
+        }
+        let _one_at_a_time = self.executing();
+        if let Some(verdict) = self.while_catching_up(&hash)? {
+            return Ok(verdict);
+        }
         loop {
             if let Some(verdict) = self.try_connect(hash)? {
                 return Ok(verdict);
@@ -163,12 +188,19 @@ impl Tip {
         let (blocks, attachment) = self.find_attachment(hash)?;
         let mut parent = match attachment {
             Attachment::Missing => return Ok(Some(Verdict::Missing)),
-            Attachment::Invalid(fault) => return Ok(Some(self.refuse(&blocks, fault))),
+            Attachment::Far => return Ok(Some(Verdict::Behind)),
+            Attachment::Invalid(fault) => {
+                return Ok(Some(self.refuse(blocks.iter().map(|block| block.hash), fault)));
+            }
             Attachment::Below(..) if blocks.is_empty() => return Ok(Some(Verdict::Valid)),
+            Attachment::Below(number, _) if self.is_too_far_below(number)? => {
+                return Ok(Some(Verdict::Behind));
+            }
             Attachment::Below(number, hash) => {
                 self.take_back(number, hash)?;
                 hash
             }
+            Attachment::Ready(hash) if self.is_too_far_ahead(&hash) => return Ok(Some(Verdict::Behind)),
             Attachment::Ready(hash) => hash,
         };
         for (position, block) in blocks.iter().enumerate() {
@@ -176,10 +208,9 @@ impl Tip {
                 Ok(true) => parent = block.hash,
                 Ok(false) => return Ok(None),
                 Err(StageError::InvalidBlock { reason, .. }) => {
-                    let mined = self.header(&parent)?.is_some_and(|header| !header.difficulty.is_zero());
-                    let latest_valid = Some(if mined { B256::ZERO } else { parent });
-                    let fault = Fault { reason: reason.to_string(), latest_valid };
-                    return Ok(Some(self.refuse(&blocks[position..], fault)));
+                    let fault = self.fault_upon(parent, &reason)?;
+                    let bad = blocks[position..].iter().map(|block| block.hash);
+                    return Ok(Some(self.refuse(bad, fault)));
                 }
                 Err(error) => return Err(error),
             }
@@ -187,19 +218,59 @@ impl Tip {
         Ok(Some(Verdict::Valid))
     }
 
+    /// What is wrong with a block whose parent is valid.
+    pub(super) fn fault_upon(&self, parent: B256, reason: &InvalidReason) -> Result<Fault, StageError> {
+        let mined = self.header(&parent)?.is_some_and(|header| !header.difficulty.is_zero());
+        let latest_valid = Some(if mined { B256::ZERO } else { parent });
+        Ok(Fault { reason: reason.to_string(), latest_valid })
+    }
+
     /// Notes that blocks are bad.
-    fn refuse(&self, blocks: &[Arc<BlockParts>], fault: Fault) -> Verdict {
+    pub(super) fn refuse(&self, blocks: impl IntoIterator<Item = B256>, fault: Fault) -> Verdict {
         let mut tree = self.lock();
-        for block in blocks {
-            tree.set_invalid(block.hash, fault.clone());
+        for hash in blocks {
+            tree.set_invalid(hash, fault.clone());
         }
         fault.verdict()
+    }
+
+    /// What is said of a block while the pipeline is at work.
+    fn while_catching_up(&self, hash: &B256) -> Result<Option<Verdict>, StageError> {
+        let tree = self.lock();
+        tree.check()?;
+        if !tree.catching_up {
+            return Ok(None);
+        }
+        let parent = tree.waiting(hash).map(|block| block.header.parent_hash);
+        let fault = tree.fault(hash).or_else(|| tree.fault(&parent?)).cloned();
+        drop(tree);
+        Ok(Some(fault.map_or(Verdict::Behind, |fault| self.refuse([*hash], fault))))
+    }
+
+    /// Whether taking the chain back to a block of the database would put too much into memory.
+    fn is_too_far_below(&self, number: u64) -> Result<bool, StageError> {
+        let base = self.lock().base.0;
+        if base.saturating_sub(number) <= self.0.config.settings.nodes_max as u64 {
+            return Ok(false);
+        }
+        check_changes_kept(&self.live().database().begin_ro()?, &self.0.config.stages, number)?;
+        Ok(true)
+    }
+
+    /// Whether too much is in memory up to a block.
+    fn is_too_far_ahead(&self, hash: &B256) -> bool {
+        self.lock().cost_to(hash) >= self.0.config.settings.ahead_cost
+    }
+
+    pub(super) fn executing(&self) -> MutexGuard<'_, ()> {
+        self.0.executing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The blocks that are to be executed up to `hash`, oldest first, and what is before them.
     fn find_attachment(&self, hash: B256) -> Result<(Vec<Arc<BlockParts>>, Attachment), StageError> {
         let mut blocks: Vec<Arc<BlockParts>> = Vec::new();
         let mut next = hash;
+        let mut together = 0_u64;
         let attachment = loop {
             let mut tree = self.lock();
             tree.check()?;
@@ -215,14 +286,15 @@ impl Tip {
             if let Some(fault) = tree.fault(&next) {
                 break Attachment::Invalid(fault.clone());
             }
-            let waiting = tree.waiting(&next).cloned();
             drop(tree);
             if let Some(number) = self.canonical_number(&next)? {
                 break Attachment::Below(number, next);
             }
-            let Some(block) = waiting.map_or_else(|| self.side_block(next), |block| Ok(Some(block)))? else {
-                break Attachment::Missing;
-            };
+            let Some(block) = self.block_beside(next)? else { break Attachment::Missing };
+            together = together.saturating_add(cost(&block.header));
+            if !blocks.is_empty() && together > self.0.config.settings.at_once_cost {
+                break Attachment::Far;
+            }
             next = block.header.parent_hash;
             blocks.push(block);
         };
@@ -230,9 +302,17 @@ impl Tip {
         Ok((blocks, attachment))
     }
 
-    fn side_block(&self, hash: B256) -> Result<Option<Arc<BlockParts>>, StageError> {
+    /// A block that is not on the chain, or not yet, wherever it is kept.
+    pub(super) fn block_beside(&self, hash: B256) -> Result<Option<Arc<BlockParts>>, StageError> {
+        let tree = self.lock();
+        if let Some(block) = tree.waiting(&hash) {
+            return Ok(Some(block.clone()));
+        }
+        let aside = tree.aside(&hash);
+        drop(tree);
         let txn = self.live().database().begin_ro()?;
-        let Some(number) = block_number_of(&txn, &hash)? else { return Ok(None) };
+        let found = aside.map_or_else(|| block_number_of(&txn, &hash), |number| Ok(Some(number)))?;
+        let Some(number) = found else { return Ok(None) };
         let Some(rlp) = read_side_block(&txn, number, hash)? else { return Ok(None) };
         Ok(Some(Arc::new(decode_side_block(&rlp, number, hash)?)))
     }
@@ -282,7 +362,7 @@ impl Tip {
                 Verdict::Valid => {}
                 refused => return Ok(refused),
             }
-            let _one_at_a_time = self.0.executing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _one_at_a_time = self.executing();
             match self.make(parent, &block) {
                 Ok(Some(_)) => return Ok(Verdict::Valid),
                 // The parent went while nobody looked.

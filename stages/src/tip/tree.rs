@@ -10,7 +10,10 @@ use alloy_primitives::B256;
 use portico_chain::BlockParts;
 use portico_db::{Layer, View};
 
-use crate::{StageError, tip::TipSettings};
+use crate::{
+    StageError,
+    tip::{TipSettings, cost},
+};
 
 /// A block whose state is in memory.
 #[derive(Debug, Clone)]
@@ -74,6 +77,17 @@ pub(super) struct Fault {
 
 /// Invalid blocks that are remembered, so that what builds upon them is refused.
 const INVALID_BLOCKS_MAX: usize = 512;
+/// Blocks that are kept in the database without having been executed: two weeks of mainnet.
+const ASIDE_BLOCKS_MAX: usize = 100_000;
+
+/// What is known of a block that was put aside.
+#[derive(Debug)]
+struct Aside {
+    /// As its header says.
+    number: u64,
+    /// The block before it; not known since a restart until somebody looks.
+    parent: Option<B256>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -89,12 +103,26 @@ pub(super) struct Tree {
     pub(super) persisting: Vec<(u64, B256)>,
     invalid: Remembered<Fault>,
     waiting: Remembered<Arc<BlockParts>>,
+    /// Blocks that nobody has executed: in the database, or about to be.
+    aside: HashMap<B256, Aside>,
+    /// Those of them that are not in the database yet.
+    unwritten: Vec<Arc<BlockParts>>,
+    /// A head that was chosen but could not be one at once.
+    pub(super) wanted: Option<B256>,
+    /// Whether the pipeline is at work, or about to be: nothing is executed in memory then.
+    pub(super) catching_up: bool,
     /// What the worker failed of.
     pub(super) failure: Option<String>,
 }
 
 impl Tree {
-    pub(super) fn new(base: (u64, B256), named: [Option<B256>; 2], settings: TipSettings) -> Self {
+    pub(super) fn new(
+        base: (u64, B256),
+        named: [Option<B256>; 2],
+        aside: HashMap<B256, u64>,
+        settings: TipSettings,
+    ) -> Self {
+        let aside = aside.into_iter().map(|(hash, number)| (hash, Aside { number, parent: None })).collect();
         Self {
             settings,
             base,
@@ -104,6 +132,10 @@ impl Tree {
             persisting: Vec::new(),
             invalid: Remembered::new(INVALID_BLOCKS_MAX),
             waiting: Remembered::new(settings.waiting_blocks_max),
+            aside,
+            unwritten: Vec::new(),
+            wanted: None,
+            catching_up: false,
             failure: None,
         }
     }
@@ -144,6 +176,54 @@ impl Tree {
 
     pub(super) fn keep(&mut self, block: Arc<BlockParts>) {
         self.waiting.insert(block.hash, block);
+    }
+
+    /// Keeps a block that was not executed, so that it is at hand when it can be: in the database.
+    pub(super) fn put_aside(&mut self, block: Arc<BlockParts>) {
+        let has_room =
+            self.aside.len() < ASIDE_BLOCKS_MAX && self.unwritten.len() < self.settings.waiting_blocks_max;
+        if !has_room || self.aside.contains_key(&block.hash) {
+            return;
+        }
+        let Header { number, parent_hash, .. } = block.header;
+        self.aside.insert(block.hash, Aside { number, parent: Some(parent_hash) });
+        self.unwritten.push(block);
+    }
+
+    /// Number of a block that was put aside, as its header says.
+    pub(super) fn aside(&self, hash: &B256) -> Option<u64> {
+        self.aside.get(hash).map(|aside| aside.number)
+    }
+
+    /// The block before one that waits or was put aside, as far as that is known.
+    pub(super) fn parent_beside(&self, hash: &B256) -> Option<B256> {
+        let waiting = self.waiting(hash).map(|block| block.header.parent_hash);
+        waiting.or_else(|| self.aside.get(hash)?.parent)
+    }
+
+    /// Notes which block is before one that was put aside.
+    pub(super) fn set_parent_beside(&mut self, hash: &B256, parent: B256) {
+        if let Some(aside) = self.aside.get_mut(hash) {
+            aside.parent = Some(parent);
+        }
+    }
+
+    /// Blocks that were put aside and are to be written now.
+    pub(super) fn take_unwritten(&mut self) -> Vec<Arc<BlockParts>> {
+        std::mem::take(&mut self.unwritten)
+    }
+
+    /// Blocks beside the chain that are no longer in the database: these, and all up to a number.
+    pub(super) fn forget_aside<'a>(&mut self, hashes: impl IntoIterator<Item = &'a B256>, through: u64) {
+        for hash in hashes {
+            self.aside.remove(hash);
+        }
+        self.aside.retain(|_, aside| aside.number > through);
+    }
+
+    /// What the blocks from the base to `hash` cost.
+    pub(super) fn cost_to(&self, hash: &B256) -> u64 {
+        self.path_to(hash).iter().fold(0, |sum, node| sum.saturating_add(cost(&node.header)))
     }
 
     /// The nodes from the oldest ancestor of `hash` in memory up to it.

@@ -4,17 +4,23 @@ use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc, thread::JoinHa
 
 use alloy_primitives::B256;
 use crossbeam_channel::{Receiver, Sender};
-use portico_chain::{delete_side_block, read_forkchoice, write_forkchoice, write_side_block};
+use portico_chain::{read_forkchoice, write_forkchoice, write_side_block};
 use portico_db::Layer;
 
 use super::Tip;
-use crate::{Pipeline, SharedSource, StageError, held_blocks::HeldBlocks, order::validating_and_indexing};
+use crate::{
+    Pipeline, SharedSource, StageError, StopSignal, held_blocks::HeldBlocks, order::validating_and_indexing,
+};
 
 /// What the worker is asked for.
 #[derive(Debug)]
 pub(super) enum Work {
     /// To run the rest of the stages for a block.
     Index(B256),
+    /// To write the blocks that were put aside.
+    PutAside,
+    /// To bring the database to the head that is wanted.
+    CatchUp,
     /// To look whether there are blocks to write.
     Persist,
     /// To tell when all before it is done and the blocks in memory are kept beside the chain.
@@ -30,11 +36,12 @@ pub(super) enum Work {
 pub struct TipWorker {
     thread: Option<JoinHandle<Result<(), StageError>>>,
     work: Sender<Work>,
+    leave: StopSignal,
 }
 
 impl TipWorker {
     pub(super) fn start(tip: Tip, orders: Receiver<Work>) -> Self {
-        let work = tip.0.work.clone();
+        let (work, leave) = (tip.0.work.clone(), tip.0.leave.clone());
         let run = move || {
             let result = run(&tip, &orders);
             if let Err(error) = &result {
@@ -46,7 +53,7 @@ impl TipWorker {
             result
         };
         let thread = std::thread::Builder::new().name("tip".to_owned()).spawn(run);
-        Self { thread: Some(thread.expect("the system starts a thread")), work }
+        Self { thread: Some(thread.expect("the system starts a thread")), work, leave }
     }
 
     /// Writes the canonical blocks and ends.
@@ -58,6 +65,7 @@ impl TipWorker {
     }
 
     fn end(&mut self) -> Result<(), StageError> {
+        self.leave.stop();
         let _ = self.work.send(Work::Stop);
         let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().unwrap_or(Err(StageError::TipFailed("its thread panicked".to_owned())))
@@ -97,7 +105,7 @@ impl Tip {
     }
 
     /// Runs the stages that make a block findable.
-    fn index(&self, hash: B256) -> Result<(), StageError> {
+    pub(super) fn index(&self, hash: B256) -> Result<(), StageError> {
         let tree = self.lock();
         let Some(node) = tree.nodes.get(&hash).filter(|node| !node.indexed).cloned() else { return Ok(()) };
         // Within the lock: the base does not move under the view. Nothing but this thread moves it anyway.
@@ -152,7 +160,7 @@ impl Tip {
     }
 
     /// Writes all that is canonical, and what is safe and finalized even when there is no block to write.
-    fn persist_all(&self) -> Result<(), StageError> {
+    pub(super) fn persist_all(&self) -> Result<(), StageError> {
         self.persist(0)?;
         let named = self.named();
         if named == read_forkchoice(&self.live().database().begin_ro()?)? {
@@ -173,11 +181,9 @@ impl Tip {
         if named != read_forkchoice(&txn)? {
             write_forkchoice(&txn, named)?;
         }
-        for (number, hash) in blocks {
-            delete_side_block(&txn, *number, *hash)?;
-        }
-        txn.commit()?;
         let head = blocks.last().map_or(0, |(number, _)| *number);
+        self.tidy_beside(&txn, blocks)?;
+        txn.commit()?;
         crate::metrics::head(head);
         tracing::debug!(
             block_number = head,
@@ -190,7 +196,7 @@ impl Tip {
     }
 
     /// Keeps blocks beside the chain, so that they are at hand after a crash.
-    fn keep_blocks(&self, hashes: &HashSet<B256>) -> Result<(), StageError> {
+    pub(super) fn keep_blocks(&self, hashes: &HashSet<B256>) -> Result<(), StageError> {
         let blocks: Vec<_> = {
             let tree = self.lock();
             hashes
@@ -219,6 +225,8 @@ fn run(tip: &Tip, orders: &Receiver<Work>) -> Result<(), StageError> {
                 tip.index(hash)?;
                 unkept.insert(hash);
             }
+            Work::PutAside => tip.write_aside()?,
+            Work::CatchUp => tip.catch_up_now(&mut unkept)?,
             Work::Persist => {
                 let tree = tip.lock();
                 let blocks = tree.path_to(&tree.head).len();

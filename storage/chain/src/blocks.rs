@@ -1,5 +1,7 @@
 //! Headers, bodies and whole blocks by number and hash.
 
+use std::collections::HashMap;
+
 use alloy_consensus::{Block, BlockBody, Header};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, U256};
@@ -238,6 +240,46 @@ pub fn write_side_block(txn: &RwTxn<'_>, block: BlockParts) -> Result<(), ChainE
     let rlp = alloy_rlp::encode(block.into_block());
     txn.put_bytes::<tables::SideBlocks>(&BlockHashKey { number, hash }.encode(), &rlp)?;
     txn.put::<tables::HeaderNumbers>(&hash, &number)?;
+    Ok(())
+}
+
+/// Keeps a block that nobody has executed yet: it is not found by its hash alone.
+pub fn put_block_aside(txn: &RwTxn<'_>, block: &BlockParts) -> Result<(), ChainError> {
+    let key = BlockHashKey { number: block.header.number, hash: block.hash };
+    let rlp = alloy_rlp::encode(block.clone().into_block());
+    Ok(txn.put_bytes::<tables::SideBlocks>(&key.encode(), &rlp)?)
+}
+
+/// Hashes and numbers of the blocks that [`put_block_aside`] keeps.
+pub fn aside_blocks<K: TransactionKind>(txn: &Txn<'_, K>) -> Result<HashMap<B256, u64>, ChainError> {
+    let mut aside = HashMap::new();
+    for BlockHashKey { number, hash } in side_block_keys(txn, u64::MAX)? {
+        if block_number_of(txn, &hash)?.is_none() {
+            aside.insert(hash, number);
+        }
+    }
+    Ok(aside)
+}
+
+fn side_block_keys<K: TransactionKind>(
+    txn: &Txn<'_, K>,
+    through: u64,
+) -> Result<Vec<BlockHashKey>, ChainError> {
+    let mut keys = Vec::new();
+    let start = BlockHashKey { number: 0, hash: B256::ZERO };
+    txn.cursor::<tables::SideBlocks>()?.for_each_key_from(&start, |key| {
+        let wanted = key.number <= through;
+        keys.extend(wanted.then_some(key));
+        wanted
+    })?;
+    Ok(keys)
+}
+
+/// Forgets the blocks beside the chain that have numbers up to `through`.
+pub fn prune_side_blocks(txn: &RwTxn<'_>, through: u64) -> Result<(), ChainError> {
+    for BlockHashKey { number, hash } in side_block_keys(txn, through)? {
+        delete_side_block(txn, number, hash)?;
+    }
     Ok(())
 }
 

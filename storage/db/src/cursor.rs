@@ -154,6 +154,36 @@ impl<'txn, T: Table, K: TransactionKind> Cursor<'txn, T, K> {
         Ok(())
     }
 
+    /// Hands the keys from `start` on to `visit`, in order, until it says `false`; values are not read.
+    pub fn for_each_key_from(
+        &mut self,
+        start: &T::Key,
+        mut visit: impl FnMut(T::Key) -> bool,
+    ) -> Result<(), DbError> {
+        match &mut self.inner {
+            Inner::Disk(inner) => {
+                for found in inner.iter_from::<KeyOf<T>, ()>(start.encode().as_ref()) {
+                    let (key, ()) = found.map_err(|source| table_error(T::NAME, "reading", source))?;
+                    if !visit(key.0) {
+                        break;
+                    }
+                }
+            }
+            Inner::Memory(inner) => {
+                let mut found = inner.seek(start.encode().as_ref())?;
+                while let Some((key, _)) = found {
+                    let key =
+                        T::Key::decode(&key).map_err(|source| DbError::Corrupt { table: T::NAME, source })?;
+                    if !visit(key) {
+                        break;
+                    }
+                    found = inner.next()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All rows, in order.
     pub fn walk_all(&mut self) -> Walk<'_, 'txn, T, K> {
         Walk { start: Some(Vec::new()), cursor: self }

@@ -74,6 +74,11 @@ impl Chains {
     }
 }
 
+/// A block with another header.
+fn seal(header: Header, of: &BlockParts) -> BlockParts {
+    BlockParts { hash: header.hash_slow(), header, ..of.clone() }
+}
+
 fn start(node: &TestNode, settings: TipSettings) -> (Tip, TipWorker) {
     let config = TipConfig {
         live: LiveDatabase::of(node.database.clone()),
@@ -160,8 +165,6 @@ fn a_bad_block_and_what_builds_on_it_is_refused_and_the_chain_goes_on() {
     let (tip, worker) = start(&node, TipSettings::default());
     let [first, second, third] = &chains.blocks[0][..3] else { panic!("three blocks") };
     assert_eq!(tip.insert(first.clone()).unwrap(), Verdict::Valid);
-    let seal =
-        |header: Header, of: &BlockParts| BlockParts { hash: header.hash_slow(), header, ..of.clone() };
     let bad = seal(Header { state_root: B256::ZERO, ..second.header.clone() }, second);
     let child = seal(Header { parent_hash: bad.hash, ..third.header.clone() }, third);
     let Verdict::Invalid { reason, latest_valid } = tip.insert(bad.clone()).unwrap() else {
@@ -271,6 +274,134 @@ fn a_block_built_from_the_same_transactions_is_the_same_block_and_need_not_be_ex
     assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
 }
 
+/// Limits that two blocks at once already meet.
+fn hurried_settings() -> TipSettings {
+    TipSettings {
+        memory_blocks_min: 2,
+        memory_blocks_max: 4,
+        waiting_blocks_max: 3,
+        at_once_cost: 3_000_000,
+        ahead_cost: 10_000_000,
+        ..TipSettings::default()
+    }
+}
+
+/// Brings blocks of which none can be executed yet, one by one, each written before the next.
+fn put_aside(tip: &Tip, blocks: &[BlockParts]) {
+    for block in blocks {
+        assert!(matches!(tip.insert(block.clone()).unwrap(), Verdict::Missing | Verdict::Behind));
+        tip.settle().unwrap();
+    }
+}
+
+#[test]
+fn what_would_take_long_is_said_to_be_behind_and_done_by_the_pipeline() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, hurried_settings());
+    let blocks = &chains.blocks[0];
+    put_aside(&tip, &blocks[1..]);
+    let last = blocks[13].hash;
+    let txn = node.database.begin_ro().unwrap();
+    assert_eq!(
+        portico_chain::block_number_of(&txn, &last).unwrap(),
+        None,
+        "no reader finds what nobody executed"
+    );
+    drop(txn);
+    assert_eq!(tip.insert(blocks[0].clone()).unwrap(), Verdict::Valid);
+    assert_eq!(tip.insert(blocks[13].clone()).unwrap(), Verdict::Behind);
+    assert_eq!(tip.set_head(last).unwrap(), Verdict::Behind);
+    assert_eq!(seen(tip.live()).0, 0, "nothing happens by itself");
+    tip.want(last);
+    assert_eq!(tip.wanted(), Some(14));
+    tip.catch_up(last);
+    tip.wait_caught_up().unwrap();
+    assert_eq!((tip.wanted(), tip.head()), (None, (14, last)));
+    assert_eq!(seen(tip.live()), (14, last));
+    assert_eq!(tip.set_head(last).unwrap(), Verdict::Valid);
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+#[test]
+fn blocks_that_wait_survive_a_restart_and_a_missing_one_stops_nothing() {
+    let chains = chains();
+    let node = chains.node();
+    let blocks = &chains.blocks[0];
+    {
+        let (tip, worker) = start(&node, hurried_settings());
+        put_aside(&tip, &blocks[2..]);
+        worker.stop().unwrap();
+    }
+    let (tip, worker) = start(&node, hurried_settings());
+    let last = blocks[13].hash;
+    assert_eq!(tip.insert(blocks[0].clone()).unwrap(), Verdict::Valid);
+    assert_eq!(tip.set_head_in_time(last).unwrap(), Verdict::Behind, "the second is not there");
+    assert_eq!(tip.wanted(), Some(14));
+    assert_eq!(tip.insert(blocks[1].clone()).unwrap(), Verdict::Valid);
+    assert_eq!(tip.set_head_in_time(last).unwrap(), Verdict::Valid);
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+#[test]
+fn a_bad_block_on_the_way_is_named_and_the_good_ones_before_it_stay() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, hurried_settings());
+    let blocks = &chains.blocks[0];
+    let bad = seal(Header { state_root: B256::repeat_byte(1), ..blocks[6].header.clone() }, &blocks[6]);
+    let mut branch = vec![bad];
+    for block in &blocks[7..10] {
+        let parent_hash = branch.last().unwrap().hash;
+        branch.push(seal(Header { parent_hash, ..block.header.clone() }, block));
+    }
+    put_aside(&tip, &blocks[1..6]);
+    put_aside(&tip, &branch);
+    assert_eq!(tip.insert(blocks[0].clone()).unwrap(), Verdict::Valid);
+    let good = blocks[5].hash;
+    let verdict = tip.set_head_in_time(branch[3].hash).unwrap();
+    assert!(
+        matches!(verdict, Verdict::Invalid { latest_valid, .. } if latest_valid == Some(good)),
+        "{verdict:?}"
+    );
+    for block in &branch {
+        assert!(matches!(tip.verdict(&block.hash).unwrap(), Some(Verdict::Invalid { .. })));
+    }
+    assert_eq!(seen(tip.live()), (6, good));
+    put_aside(&tip, &blocks[7..]);
+    assert_eq!(tip.insert(blocks[6].clone()).unwrap(), Verdict::Valid);
+    assert_eq!(tip.set_head_in_time(blocks[13].hash).unwrap(), Verdict::Valid);
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), OF_THE_LOSER);
+}
+
+#[test]
+fn a_long_branch_from_far_below_wins_and_loses_again() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, TipSettings { nodes_max: 4, ..hurried_settings() });
+    for chain in [0, 1] {
+        for block in &chains.blocks[chain] {
+            tip.insert(block.clone()).unwrap();
+            tip.settle().unwrap();
+        }
+        let last = chains.blocks[chain][13].hash;
+        assert_eq!(tip.set_head_in_time(last).unwrap(), Verdict::Valid);
+        assert_eq!(seen(tip.live()), (14, last));
+        let whole = TableDigest::of_all(&tip.live().begin_ro().unwrap()).unwrap();
+        assert_same_tables("of the branch", &whole, &chains.straight(chain, 14), OF_THE_LOSER);
+    }
+    let early = chains.blocks[1][2].hash;
+    assert_eq!(tip.set_head(early).unwrap(), Verdict::Behind, "too many to be taken back in memory");
+    assert_eq!(tip.set_head_in_time(early).unwrap(), Verdict::Valid);
+    assert_eq!(seen(tip.live()), (3, early));
+    assert_eq!(tip.set_head_in_time(chains.blocks[0][13].hash).unwrap(), Verdict::Valid);
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), OF_THE_LOSER);
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Insert(usize, usize),
@@ -294,21 +425,28 @@ fn whatever_the_order_readers_see_the_chosen_head_and_the_tables_of_its_chain() 
     let expected: Vec<Vec<Vec<TableDigest>>> =
         (0..2).map(|chain| (0..=14).map(|to| chains.straight(chain, to)).collect()).collect();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(12));
-    let result = runner.run(&prop::collection::vec(step(), 1..40), |steps| {
+    let result = runner.run(&(prop::collection::vec(step(), 1..40), any::<bool>()), |(steps, hurried)| {
         let node = chains.node();
-        let settings =
-            TipSettings { memory_blocks_min: 2, memory_blocks_max: 4, nodes_max: 9, waiting_blocks_max: 256 };
+        let settings = TipSettings {
+            memory_blocks_min: 2,
+            memory_blocks_max: 4,
+            nodes_max: 9,
+            ..TipSettings::default()
+        };
+        let settings = if hurried { TipSettings { nodes_max: 4, ..hurried_settings() } } else { settings };
         let (mut tip, mut worker) = start(&node, settings);
         let mut head = (0, 0);
         for step in steps {
             match step {
                 Step::Insert(chain, block) => {
                     let verdict = tip.insert(chains.blocks[chain][block].clone()).unwrap();
-                    prop_assert!(matches!(verdict, Verdict::Valid | Verdict::Missing), "{verdict:?}");
+                    prop_assert!(!matches!(verdict, Verdict::Invalid { .. }), "{verdict:?}");
+                    prop_assert!(verdict != Verdict::Behind || hurried);
                 }
                 Step::Head(chain, block) => {
-                    let verdict = tip.set_head(chains.blocks[chain][block].hash).unwrap();
-                    prop_assert!(matches!(verdict, Verdict::Valid | Verdict::Missing), "{verdict:?}");
+                    let verdict = tip.set_head_in_time(chains.blocks[chain][block].hash).unwrap();
+                    prop_assert!(!matches!(verdict, Verdict::Invalid { .. }), "{verdict:?}");
+                    prop_assert!(verdict != Verdict::Behind || hurried);
                     if verdict == Verdict::Valid {
                         head = (chain, block + 1);
                     }

@@ -57,11 +57,21 @@ struct Walk {
     /// Positions of blocks by hash.
     places: HashMap<B256, usize>,
     head: usize,
+    /// How often the pipeline was sent after a head.
+    caught_up: u64,
     random: StdRng,
 }
 
 fn settings() -> TipSettings {
-    TipSettings { memory_blocks_min: 3, memory_blocks_max: 6, nodes_max: 40, waiting_blocks_max: 200 }
+    // Blocks cost a little over two millions: a branch of a dozen is caught up with by the pipeline.
+    TipSettings {
+        memory_blocks_min: 3,
+        memory_blocks_max: 6,
+        nodes_max: 40,
+        waiting_blocks_max: 200,
+        at_once_cost: 25_000_000,
+        ahead_cost: 60_000_000,
+    }
 }
 
 fn start(node: &TestNode) -> (Tip, TipWorker) {
@@ -97,7 +107,16 @@ impl Walk {
         };
         let places = HashMap::from([(parts.hash, 0)]);
         let blocks = vec![Known { parts, ledger: Arc::new(balances) }];
-        Self { node, tip, worker: Some(worker), blocks, places, head: 0, random: StdRng::seed_from_u64(seed) }
+        Self {
+            node,
+            tip,
+            worker: Some(worker),
+            blocks,
+            places,
+            head: 0,
+            caught_up: 0,
+            random: StdRng::seed_from_u64(seed),
+        }
     }
 
     /// The highest block, the head, or any block not far below the highest.
@@ -180,20 +199,46 @@ impl Walk {
         (Known { parts: built.block.clone(), ledger: Arc::new(ledger) }, built)
     }
 
-    /// Sees to it that a known block can be built upon; forgotten ones are brought again, as a consensus client would.
-    fn at_hand(&self, place: usize) {
+    /// Sees to it that a known block can be built upon; forgotten ones are brought again, as a consensus client would. Where
+    /// that takes long, the block becomes the head.
+    fn at_hand(&mut self, place: usize) {
         let mut chain = vec![place];
         loop {
-            let block = &self.blocks[*chain.last().unwrap()].parts;
+            let place = *chain.last().unwrap();
+            let block = &self.blocks[place].parts;
             match self.tip.prepare(block.hash).unwrap() {
                 Verdict::Valid => break,
+                Verdict::Behind => {
+                    if self.catch_up(place) {
+                        break;
+                    }
+                    // Farther down a block was forgotten.
+                    chain.push(self.places[&self.blocks[place].parts.header.parent_hash]);
+                }
                 Verdict::Missing => chain.push(self.places[&block.header.parent_hash]),
                 invalid => panic!("a known block became {invalid:?}"),
             }
         }
         for place in chain.into_iter().rev() {
-            assert_eq!(self.tip.insert(self.blocks[place].parts.clone()).unwrap(), Verdict::Valid);
+            match self.tip.insert(self.blocks[place].parts.clone()).unwrap() {
+                Verdict::Valid => {}
+                Verdict::Behind => assert!(self.catch_up(place), "its ancestors are there"),
+                refused => panic!("a known block is {refused:?}"),
+            }
         }
+    }
+
+    /// Makes a block the head however long it takes; says whether its ancestors are there.
+    fn catch_up(&mut self, place: usize) -> bool {
+        let block = &self.blocks[place].parts;
+        self.caught_up += 1;
+        let is_head = self.tip.set_head_in_time(block.hash).unwrap() == Verdict::Valid;
+        if is_head {
+            assert_eq!(self.tip.head(), (block.header.number, block.hash));
+            assert_eq!(self.tip.wanted(), None);
+            self.head = place;
+        }
+        is_head
     }
 
     fn remember(&mut self, known: Known) -> usize {
@@ -245,7 +290,14 @@ impl Walk {
             _ => Header { base_fee_per_gas: header.base_fee_per_gas.map(|fee| fee + 1), ..header },
         };
         let bad = BlockParts { hash: header.hash_slow(), header, ..known.parts };
-        let verdict = self.tip.insert(bad.clone()).unwrap();
+        let verdict = match self.tip.insert(bad.clone()).unwrap() {
+            // Its parents fill the memory.
+            Verdict::Behind => {
+                assert!(self.catch_up(parent));
+                self.tip.insert(bad.clone()).unwrap()
+            }
+            verdict => verdict,
+        };
         let parent_hash = bad.header.parent_hash;
         assert!(
             matches!(&verdict, Verdict::Invalid { latest_valid, .. } if *latest_valid == Some(parent_hash)),
@@ -343,5 +395,7 @@ fn heads_accounts_receipts_and_tables_are_those_of_the_ledger_wherever_the_walk_
     }
     walk.compare_tables();
     let side = walk.blocks.len() as u64 - walk.blocks[walk.head].parts.header.number;
-    println!("head {}, {side} blocks beside the chain", walk.blocks[walk.head].parts.header.number);
+    let head = walk.blocks[walk.head].parts.header.number;
+    println!("head {head}, {side} blocks beside the chain, {} times caught up", walk.caught_up);
+    assert!(walk.caught_up > 0, "the limits are never met");
 }

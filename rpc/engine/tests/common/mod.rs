@@ -19,6 +19,10 @@ pub struct DevChain {
 
 impl DevChain {
     pub fn new() -> Self {
+        Self::with(TipSettings::default())
+    }
+
+    pub fn with(tip_settings: TipSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = DatabaseSettings {
             sync_mode: SyncMode::Bulk,
@@ -41,7 +45,7 @@ impl DevChain {
             live: live.clone(),
             spec: spec.clone(),
             stages: StageSettings::default(),
-            settings: TipSettings::default(),
+            settings: tip_settings,
             scratch: folder.path().to_owned(),
             observer: Box::new(()),
         })
