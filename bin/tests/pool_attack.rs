@@ -134,7 +134,8 @@ fn a_pool_under_attack_keeps_its_limits_and_the_honest() {
             assert_eq!(found["result"]["hash"], *hash, "{attack:?}: an honest transaction went");
         }
     }
-    // What is left is worth a block.
+    // What is left is worth a block. The attacks took longer than an idle connection is kept.
+    engine.reconnect().unwrap();
     let head = call(&mut rpc, "eth_getBlockByNumber", json!(["latest", false]))["result"]["hash"].clone();
     let state = json!({ "headBlockHash": head, "safeBlockHash": head, "finalizedBlockHash": head });
     let built = (0x6fff_0000_u64..0x6fff_0400).find_map(|timestamp| {

@@ -126,8 +126,9 @@ fn execute_batch(
     let mut counters = Counters::default();
     let mut reached = range.done;
     let mut state_roots = context.settings.receipt_state_roots.then(|| StateRoots::new(txn));
-    for block in blocks {
+    for mut block in blocks {
         context.stop.check()?;
+        overlay.preload(std::mem::take(&mut block.accounts));
         let (number, hash) = (block.header.number, block.hash);
         overlay.begin_block(number);
         let input = BlockInput {
@@ -152,7 +153,7 @@ fn execute_batch(
             }
             None => (execute_block(overlay, rules, input).map_err(|error| failed(&block, error))?, None),
         };
-        let changes = overlay.end_block();
+        let changes = overlay.end_block_unsorted();
         overlay.set_block_hash(number, hash);
         reached = number;
         counters.transactions += block.transactions.len() as u64;

@@ -18,7 +18,8 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, DatabaseSettings, DbError, RwTxn, SyncMode, tables};
 use portico_evm::{
-    BlockInput, BlockOutcome, BlockRules, ExecutionError, Overlay, OverlayWrites, Receipt, execute_block,
+    BlockInput, BlockOutcome, BlockRules, ExecutionError, Overlay, OverlayWrites, Receipt, WrittenSlot,
+    execute_block,
 };
 use portico_stages::{StageContext, StageSettings, StopSignal, initialize, write_overlay};
 use portico_state::{PlainReader, wipe_hashed_storage, write_hashed_account, write_hashed_slot};
@@ -218,7 +219,7 @@ fn write_hashed(txn: &RwTxn<'_>, writes: &OverlayWrites) -> Result<ChangedKeys, 
             wipe_hashed_storage(txn, &hashed_address)?;
             changed.wipe_storage(hashed_address);
         }
-        for (slot, value) in &written.slots {
+        for WrittenSlot { slot, value, .. } in &written.slots {
             let hashed_slot = keccak256(slot);
             write_hashed_slot(&mut storage, &hashed_address, &hashed_slot, *value)?;
             changed.add_slot(hashed_address, hashed_slot);

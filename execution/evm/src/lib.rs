@@ -39,7 +39,7 @@ pub use environment::{BlockRules, block_environment};
 pub use error::ExecutionError;
 pub use instructions::BlockDatabase;
 pub use memory::{MemoryAccount, MemoryState};
-pub use overlay::{Overlay, OverlayWrites, WrittenAccount};
+pub use overlay::{Overlay, OverlayWrites, WrittenAccount, WrittenSlot};
 pub use precompiles::{CallPrecompiles, PrecompileChanges, is_precompile, named_precompiles};
 pub use reader::{EmptyState, ReadError, StateReader};
 pub use revm::{context::TxEnv, inspector::NoOpInspector};

@@ -7,7 +7,7 @@ use alloy_trie::{TrieAccount, root};
 use portico_chainspec::GenesisAccount;
 use portico_db::models::{Account, StorageEntry};
 
-use crate::{OverlayWrites, ReadError, StateReader, reader::present};
+use crate::{OverlayWrites, ReadError, StateReader, WrittenSlot, reader::present};
 
 /// An account with its storage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -117,7 +117,7 @@ impl MemoryState {
             if written.wipe_storage {
                 known.storage.clear();
             }
-            for (slot, value) in written.slots {
+            for WrittenSlot { slot, value, .. } in written.slots {
                 if value.is_zero() {
                     known.storage.remove(&slot);
                 } else {
@@ -172,7 +172,12 @@ mod tests {
     }
 
     fn written(account: Option<Option<Account>>, wipe_storage: bool, slots: &[(u64, u64)]) -> OverlayWrites {
-        let slots = slots.iter().map(|(number, value)| (slot(*number), U256::from(*value))).collect();
+        let slots = slots.iter().map(|(number, value)| WrittenSlot {
+            slot: slot(*number),
+            value: U256::from(*value),
+            is_new: false,
+        });
+        let slots = slots.collect();
         let accounts = vec![WrittenAccount { address: ALICE, account, wipe_storage, slots }];
         OverlayWrites { accounts, codes: Vec::new() }
     }

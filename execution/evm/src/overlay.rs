@@ -77,8 +77,19 @@ pub struct WrittenAccount {
     pub account: Option<Option<Account>>,
     /// Delete all the slots that the reader has before writing `slots`.
     pub wipe_storage: bool,
-    /// Slots that differ from the reader's, or after a wipe those that are not zero; sorted, zero deletes.
-    pub slots: Vec<(B256, U256)>,
+    /// Slots that differ from the reader's, or after a wipe those that are not zero; sorted.
+    pub slots: Vec<WrittenSlot>,
+}
+
+/// A storage slot to write at the end of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenSlot {
+    /// Which one.
+    pub slot: B256,
+    /// What it holds now; zero deletes it.
+    pub value: U256,
+    /// The reader, once wiped where that is asked for, has no such slot: none has to be looked for.
+    pub is_new: bool,
 }
 
 /// Everything to write at the end of a batch.
@@ -142,8 +153,15 @@ impl<R: StateReader> Overlay<R> {
 
     /// What changed since [`Overlay::begin_block`], sorted; what changed and changed back is left out.
     pub fn end_block(&mut self) -> BlockChanges {
+        let mut changes = self.end_block_unsorted();
+        changes.sort();
+        changes
+    }
+
+    /// As [`Overlay::end_block`], to be sorted by a thread that has the time.
+    pub fn end_block_unsorted(&mut self) -> BlockChanges {
         let accounts = std::mem::take(&mut self.changed_accounts);
-        let mut account_changes: Vec<AccountChange> = accounts
+        let account_changes: Vec<AccountChange> = accounts
             .iter()
             .filter(|(position, before)| self.accounts[*position as usize].current != *before)
             .map(|(position, before)| AccountChange {
@@ -151,9 +169,8 @@ impl<R: StateReader> Overlay<R> {
                 before: *before,
             })
             .collect();
-        account_changes.sort_unstable_by_key(|change| change.address);
         let slots = std::mem::take(&mut self.changed_slots);
-        let mut storage_changes: Vec<StorageChange> = slots
+        let storage_changes: Vec<StorageChange> = slots
             .iter()
             .filter(|(position, slot, before)| {
                 let current = self.accounts[*position as usize].slots.get(slot).map(|slot| slot.current);
@@ -165,10 +182,8 @@ impl<R: StateReader> Overlay<R> {
                 before: *before,
             })
             .collect();
-        storage_changes.sort_unstable_by_key(|change| (change.address, change.slot));
-        let mut traces: Vec<TraceAddress> =
+        let traces: Vec<TraceAddress> =
             self.traces.drain().map(|(address, (from, to))| TraceAddress { address, from, to }).collect();
-        traces.sort_unstable();
         self.changed_accounts = accounts;
         self.changed_accounts.clear();
         self.changed_slots = slots;
@@ -293,6 +308,16 @@ impl<R: StateReader> Overlay<R> {
         written(self.accounts.iter().cloned(), self.new_codes.clone(), &self.codes)
     }
 
+    /// Takes in accounts as the reader has them, read by someone else; what is known already stays.
+    pub fn preload(&mut self, accounts: impl IntoIterator<Item = (Address, Option<Account>)>) {
+        for (address, base) in accounts {
+            if let Entry::Vacant(entry) = self.positions.entry(address) {
+                entry.insert(self.accounts.len() as u32);
+                self.accounts.push(CachedAccount::as_read(address, base));
+            }
+        }
+    }
+
     /// Position of an account, loading it when it is not there.
     fn load(&mut self, address: Address) -> Result<usize, ReadError> {
         let Entry::Vacant(entry) = self.positions.entry(address) else {
@@ -301,15 +326,7 @@ impl<R: StateReader> Overlay<R> {
         let base = noted(&mut self.failed, self.reader.account(&address))?;
         let position = self.accounts.len();
         entry.insert(position as u32);
-        self.accounts.push(CachedAccount {
-            address,
-            current: base,
-            base,
-            changed_in: NEVER,
-            slots: U256Map::default(),
-            storage_is_known: base.is_none(),
-            wiped: false,
-        });
+        self.accounts.push(CachedAccount::as_read(address, base));
         Ok(position)
     }
 
@@ -509,18 +526,34 @@ fn noted<T>(failed: &mut Option<ReadError>, read: Result<T, ReadError>) -> Resul
 }
 
 impl CachedAccount {
+    fn as_read(address: Address, base: Option<Account>) -> Self {
+        Self {
+            address,
+            current: base,
+            base,
+            changed_in: NEVER,
+            slots: U256Map::default(),
+            storage_is_known: base.is_none(),
+            wiped: false,
+        }
+    }
+
     fn into_written(self) -> Option<WrittenAccount> {
         let account = (self.current != self.base).then_some(self.current);
-        let mut slots: Vec<(B256, U256)> = self
+        let mut slots: Vec<WrittenSlot> = self
             .slots
             .into_iter()
             .filter(|(_, slot)| if self.wiped { !slot.current.is_zero() } else { slot.current != slot.base })
-            .map(|(slot, value)| (B256::from(slot), value.current))
+            .map(|(slot, value)| WrittenSlot {
+                slot: B256::from(slot),
+                value: value.current,
+                is_new: self.wiped || value.base.is_zero(),
+            })
             .collect();
         if account.is_none() && slots.is_empty() && !self.wiped {
             return None;
         }
-        slots.sort_unstable_by_key(|(slot, _)| *slot);
+        slots.sort_unstable_by_key(|written| written.slot);
         Some(WrittenAccount { address: self.address, account, wipe_storage: self.wiped, slots })
     }
 }

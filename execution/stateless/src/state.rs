@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use portico_db::models::{Account, StorageEntry};
-use portico_evm::{OverlayWrites, ReadError, StateReader, WrittenAccount};
+use portico_evm::{OverlayWrites, ReadError, StateReader, WrittenAccount, WrittenSlot};
 use portico_trie::{PartialState, PartialTrieError};
 
 use crate::{UnprovenAccounts, Witness, WitnessError};
@@ -98,9 +98,9 @@ impl<'w> WitnessState<'w> {
             self.state.wipe_storage(&hashed_address);
         }
         let slots = written.map_or(&[][..], |written| &written.slots);
-        let set = slots.iter().filter(|(_, value)| !value.is_zero());
-        let removed = slots.iter().filter(|(_, value)| value.is_zero());
-        for (slot, value) in set.chain(removed) {
+        let set = slots.iter().filter(|written| !written.value.is_zero());
+        let removed = slots.iter().filter(|written| written.value.is_zero());
+        for WrittenSlot { slot, value, .. } in set.chain(removed) {
             let changed = self.state.set_slot(&hashed_address, &keccak256(slot), *value);
             changed.map_err(|source| WitnessError::slot(&address, slot, source))?;
         }

@@ -269,6 +269,7 @@ async fn far_behind_calls_are_answered_at_once_and_the_head_is_reached_meanwhile
         assert_eq!(status, json!({ "status": "SYNCING", "latestValidHash": null, "validationError": null }));
     }
     assert_eq!(choose(&node, parent).await, "SYNCING");
+    node.chain.tip.wait_caught_up().unwrap();
     assert_eq!((highest(), node.head()), (Some(20), genesis()), "the first block is missing");
     let first = node.result("engine_newPayloadV4", new_payload(&payloads[0])).await;
     assert_eq!(first["status"], "VALID");

@@ -1,15 +1,16 @@
 //! Reading blocks ahead of their execution.
 
-use alloy_consensus::Header;
+use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, map::AddressSet};
 use crossbeam_channel::Sender;
 use portico_chain::{
     ChainError, Transaction, canonical_hash, read_body, read_header, read_senders, read_total_difficulty,
     read_transactions,
 };
 use portico_chainspec::BlockContext;
-use portico_db::RwTxn;
+use portico_db::{RW, RwTxn, models::Account};
+use portico_state::PlainReader;
 
 use crate::{BlockRange, StageContext, StageError};
 
@@ -24,6 +25,8 @@ pub(super) struct ExecutableBlock {
     pub senders: Vec<Address>,
     pub ommers: Vec<Header>,
     pub withdrawals: Option<Vec<Withdrawal>>,
+    /// Accounts that it will need, as they were before the batch: those that no block of the batch had before.
+    pub accounts: Vec<(Address, Option<Account>)>,
 }
 
 /// Sends the blocks of `range` in order, until there are no more or nobody takes them.
@@ -33,12 +36,32 @@ pub(super) fn read_blocks(
     range: BlockRange,
     ahead: &Sender<ExecutableBlock>,
 ) -> Result<(), StageError> {
+    let mut plain = PlainReader::new(txn)?;
+    let mut seen = AddressSet::default();
     for block_number in range.blocks() {
-        if ahead.send(read_block(context, txn, block_number)?).is_err() {
+        let mut block = read_block(context, txn, block_number)?;
+        block.accounts = read_accounts(&mut plain, &block, &mut seen)?;
+        if ahead.send(block).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// The senders and recipients that were not `seen` yet. Nothing is written to the plain state before the batch's end.
+fn read_accounts(
+    plain: &mut PlainReader<'_, '_, RW>,
+    block: &ExecutableBlock,
+    seen: &mut AddressSet,
+) -> Result<Vec<(Address, Option<Account>)>, StageError> {
+    let recipients = block.transactions.iter().filter_map(Transaction::to);
+    let mut accounts = Vec::new();
+    for address in block.senders.iter().copied().chain(recipients) {
+        if seen.insert(address) {
+            accounts.push((address, plain.account(&address)?));
+        }
+    }
+    Ok(accounts)
 }
 
 fn read_block(
@@ -64,5 +87,6 @@ fn read_block(
         senders,
         ommers: body.ommers,
         withdrawals: body.withdrawals,
+        accounts: Vec::new(),
     })
 }

@@ -18,6 +18,7 @@ pub(super) struct Executed {
     pub outcome: BlockOutcome,
     /// After each transaction, before Byzantium.
     pub state_roots: Option<Vec<B256>>,
+    /// Not sorted yet: this thread has more time than the executing one.
     pub changes: BlockChanges,
 }
 
@@ -28,11 +29,12 @@ pub(super) fn check_and_write(
     done: u64,
     executed: &Receiver<Executed>,
 ) -> Result<(), StageError> {
-    for (expected, Executed { block, outcome, state_roots, changes }) in (done + 1..).zip(executed) {
+    for (expected, Executed { block, outcome, state_roots, mut changes }) in (done + 1..).zip(executed) {
         debug_assert_eq!(block.header.number, expected, "blocks come in order");
         let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
         check(context, &block, &outcome, state_roots.as_deref(), access_list.as_deref())?;
         append_state_roots(txn, block.first_tx_number, state_roots.as_deref().unwrap_or_default())?;
+        changes.sort();
         let written =
             Outcome { receipts: &outcome.receipts, access_list: access_list.as_deref(), changes: &changes };
         write_outcome(txn, block.header.number, block.first_tx_number, written)?;

@@ -1,7 +1,7 @@
 //! Writing a batch's overlay into the plain state, in key order.
 
 use portico_db::{DbError, RwTxn};
-use portico_evm::OverlayWrites;
+use portico_evm::{OverlayWrites, WrittenSlot};
 use portico_state::{PlainWriter, write_code};
 
 /// Writes everything that differs.
@@ -20,8 +20,11 @@ pub fn write_overlay(txn: &RwTxn<'_>, writes: &OverlayWrites) -> Result<(), DbEr
         if written.wipe_storage {
             plain.wipe_storage(&written.address)?;
         }
-        for (slot, value) in &written.slots {
-            plain.set_slot(&written.address, slot, *value)?;
+        for WrittenSlot { slot, value, is_new } in &written.slots {
+            match is_new {
+                true => plain.add_slot(&written.address, slot, *value)?,
+                false => plain.set_slot(&written.address, slot, *value)?,
+            }
         }
     }
     Ok(())

@@ -137,6 +137,7 @@ impl Tip {
         loop {
             let Some(wanted) = self.lock().wanted else { return Ok(()) };
             self.0.leave.check()?;
+            self.write_aside()?;
             let start = match self.way_to(wanted)? {
                 Way::From { hash, .. } => hash,
                 Way::Missing(hash) => {
@@ -216,7 +217,7 @@ impl Tip {
         self.publish_head(&tree)
     }
 
-    /// Brings the database, which holds block `ancestor`, to the last of the blocks that follow it; says whether all are good.
+    /// Brings the database, which holds block `ancestor`, to the last of the blocks that follow it; says whether it is there.
     fn go(&self, ancestor: (u64, B256), blocks: &[B256]) -> Result<bool, StageError> {
         let source = Rc::new(RefCell::new(HeldBlocks::default()));
         let shared: SharedSource = source.clone();
@@ -224,6 +225,10 @@ impl Tip {
         let mut rest = blocks;
         loop {
             let batch = self.load(rest)?;
+            if let (true, Some(missing)) = (batch.is_empty(), rest.first()) {
+                tracing::warn!(%missing, "a block on the way to the chosen head is gone");
+                return Ok(false);
+            }
             let path: Vec<(u64, B256)> = (below.0 + 1..).zip(batch.iter().map(|block| block.hash)).collect();
             let to = path.last().copied().unwrap_or(below);
             let base = self.lock().base;
@@ -267,13 +272,12 @@ impl Tip {
         Ok(())
     }
 
-    /// The first of these blocks, as many as a batch takes.
+    /// The first of these blocks, as many as a batch takes, up to one that is not at hand.
     fn load(&self, hashes: &[B256]) -> Result<Vec<BlockParts>, StageError> {
         let mut blocks = Vec::new();
         let mut together = 0_u64;
         for hash in hashes.iter().take(BATCH_BLOCKS) {
-            let gone = || SourceError { message: format!("block {hash} is no longer at hand") };
-            let block = self.block_beside(*hash)?.ok_or_else(gone)?;
+            let Some(block) = self.block_beside(*hash)? else { break };
             together = together.saturating_add(cost(&block.header));
             blocks.push(Arc::unwrap_or_clone(block));
             if together > BATCH_COST {

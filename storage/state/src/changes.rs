@@ -17,6 +17,15 @@ pub struct BlockChanges {
     pub traces: Vec<TraceAddress>,
 }
 
+impl BlockChanges {
+    /// Puts each list into its order.
+    pub fn sort(&mut self) {
+        self.accounts.sort_unstable_by_key(|change| change.address);
+        self.storage.sort_unstable_by_key(|change| (change.address, change.slot));
+        self.traces.sort_unstable();
+    }
+}
+
 /// Appends a block's changes.
 pub fn write_changes(txn: &RwTxn<'_>, block_number: u64, changes: &BlockChanges) -> Result<(), DbError> {
     append::<tables::AccountChanges>(txn, block_number, &changes.accounts)?;

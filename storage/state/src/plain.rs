@@ -163,6 +163,12 @@ impl<'txn, 'db> PlainWriter<'txn, 'db> {
         replace_dup(&mut self.storage, address, slot, value)
     }
 
+    /// Writes a slot that has no row, whose value is not zero.
+    pub fn add_slot(&mut self, address: &Address, slot: &B256, value: U256) -> Result<(), DbError> {
+        debug_assert!(!value.is_zero(), "zero has no row");
+        self.storage.upsert(address, &StorageEntry { slot: *slot, value })
+    }
+
     /// Deletes all slots of an account.
     pub fn wipe_storage(&mut self, address: &Address) -> Result<(), DbError> {
         self.txn.delete::<tables::PlainStorage>(address).map(drop)

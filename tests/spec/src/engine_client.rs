@@ -23,6 +23,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// A connection that stays open.
 #[derive(Debug)]
 pub struct EngineClient {
+    address: SocketAddr,
     stream: BufReader<TcpStream>,
     secret: Option<Vec<u8>>,
 }
@@ -53,17 +54,31 @@ fn token(secret: &[u8]) -> io::Result<String> {
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(io::Error::other)
 }
 
+fn open(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    Ok(BufReader::new(stream))
+}
+
 impl EngineClient {
     /// Connects; `secret` is the text of the file that both sides have, none for a port without authentication.
     ///
     /// # Errors
     /// When nobody listens, or the secret is no hex.
     pub fn connect(address: SocketAddr, secret: Option<&str>) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        let stream = open(address)?;
         let secret = secret.map(|secret| hex::decode(secret.trim())).transpose().map_err(io::Error::other)?;
-        Ok(Self { stream: BufReader::new(stream), secret })
+        Ok(Self { address, stream, secret })
+    }
+
+    /// Opens another connection, for callers who paused for longer than the server keeps one that is idle.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn reconnect(&mut self) -> io::Result<()> {
+        self.stream = open(self.address)?;
+        Ok(())
     }
 
     /// Calls a method; gives the whole answer, which may be an error of the method.

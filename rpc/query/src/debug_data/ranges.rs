@@ -123,8 +123,11 @@ impl Snapshot<'_> {
         let writes = overlay.to_writes().accounts;
         let own = writes.into_iter().find(|written| written.address == address);
         let is_wiped = own.as_ref().is_some_and(|written| written.wipe_storage);
-        let written: BTreeMap<B256, U256> =
-            own.map(|written| written.slots.into_iter().collect()).unwrap_or_default();
+        let written: BTreeMap<B256, U256> = own
+            .into_iter()
+            .flat_map(|written| written.slots)
+            .map(|written| (written.slot, written.value))
+            .collect();
         let mut page = StoragePage::default();
         let mut below = Vec::new();
         if !is_wiped {

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, keccak256};
 use portico_chain::read_checkpoint;
-use portico_evm::{BlockExecution, BlockRules, OverlayWrites};
+use portico_evm::{BlockExecution, BlockRules, OverlayWrites, WrittenSlot};
 use portico_state::{iter_account_changes, iter_storage_changes};
 use portico_trie::{HashedOverlay, TrieUpdates, overlay_root};
 use revm::inspector::NoOpInspector;
@@ -79,7 +79,7 @@ fn hashed(writes: &OverlayWrites) -> HashedOverlay {
         if written.wipe_storage {
             hashed.wipe_storage(hashed_address);
         }
-        for (slot, value) in &written.slots {
+        for WrittenSlot { slot, value, .. } in &written.slots {
             hashed.set_slot(hashed_address, keccak256(slot), *value);
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use portico_db::models::{Account, StorageEntry};
-use portico_evm::{BlockRules, Overlay, OverlayWrites, ReadError, StateReader, execute_block};
+use portico_evm::{BlockRules, Overlay, OverlayWrites, ReadError, StateReader, WrittenSlot, execute_block};
 use portico_trie::{NodesTo, TrieError, nodes_to_accounts, nodes_to_slots};
 
 use self::nodes::{BadNode, Changes, KnownNodes};
@@ -83,7 +83,7 @@ impl Snapshot<'_> {
         }
         for (address, read) in &noted.slots {
             let mut changes = Changes::default();
-            for (slot, value) in writes_of(writes, address) {
+            for WrittenSlot { slot, value, .. } in writes_of(writes, address) {
                 if value.is_zero() {
                     changes.remove(keccak256(slot));
                 } else {
@@ -126,7 +126,7 @@ impl Snapshot<'_> {
     }
 }
 
-fn writes_of<'w>(writes: &'w OverlayWrites, address: &Address) -> &'w [(B256, U256)] {
+fn writes_of<'w>(writes: &'w OverlayWrites, address: &Address) -> &'w [WrittenSlot] {
     let position = writes.accounts.binary_search_by_key(address, |written| written.address);
     position.map_or(&[], |position| &writes.accounts[position].slots)
 }
@@ -156,7 +156,7 @@ impl<'s, 'q> Noted<'s, 'q> {
     fn keys(&self, writes: &OverlayWrites) -> Vec<Bytes> {
         let addresses = self.accounts.iter().map(|address| Bytes::copy_from_slice(address.as_slice()));
         let mut slots: BTreeSet<&B256> = self.slots.values().flatten().collect();
-        slots.extend(writes.accounts.iter().flat_map(|written| &written.slots).map(|(slot, _)| slot));
+        slots.extend(writes.accounts.iter().flat_map(|written| &written.slots).map(|written| &written.slot));
         addresses.chain(slots.into_iter().map(|slot| Bytes::copy_from_slice(slot.as_slice()))).collect()
     }
 }

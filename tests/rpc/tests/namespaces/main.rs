@@ -17,8 +17,11 @@ const CHAIN: &str = "execution-apis/chain-45-prague";
 const HEAD: u64 = 45;
 
 fn node() -> Option<RpcNode> {
+    node_with(QuerySettings::default())
+}
+
+fn node_with(settings: QuerySettings) -> Option<RpcNode> {
     let folder = fixture(CHAIN)?;
-    let settings = QuerySettings::default();
     Some(RpcNode::import_with(&folder.join("genesis.json"), &folder.join("chain.rlp"), settings).unwrap())
 }
 
