@@ -100,11 +100,26 @@ done
 
 if command -v chromium >/dev/null; then
     echo "== the GraphQL page"
-    chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=20000 --window-size=1280,800 \
-        --user-data-dir="$sockets/browser" --dump-dom "$RPC_HTTP/graphql#run" >"$folder/page.html" 2>"$folder/page.log"
-    grep -q -e 'class="graphiql-container' -e '"number": "0x' "$folder/page.html" ||
-        { echo "the page shows neither GraphiQL nor an answer, see $folder/page.html" >&2; exit 1; }
-    grep -q 'class="graphiql-container' "$folder/page.html" && echo "shows GraphiQL" || echo "shows the simple page"
+    # Without GraphiQL's files, then with them: the packages' own, from a server in place of the usual one.
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$sockets/key.pem" \
+        -out "$sockets/certificate.pem" 2>"$folder/openssl.log"
+    (cd "$folder" && exec node graphiql_files.mjs "$sockets/key.pem" "$sockets/certificate.pem" >graphiql.port 2>graphiql.log) &
+    files=$!
+    trap 'kill "$node" "$files" 2>/dev/null; wait "$node" 2>/dev/null; rm -rf "$sockets"' EXIT
+    while [ ! -s "$folder/graphiql.port" ]; do sleep 0.1; done
+    page() {
+        chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=20000 --window-size=1280,800 \
+            --ignore-certificate-errors --host-resolver-rules="MAP cdn.jsdelivr.net $1" \
+            --user-data-dir="$sockets/browser" --dump-dom "$RPC_HTTP/graphql#run" >"$2" 2>"$folder/page.log"
+    }
+    page 127.0.0.1:9 "$folder/simple.html"
+    grep -q '"number": "0x' "$folder/simple.html" ||
+        { echo "the simple page shows no answer, see $folder/simple.html" >&2; exit 1; }
+    page "127.0.0.1:$(cat "$folder/graphiql.port")" "$folder/graphiql.html"
+    grep -q 'class="graphiql-container' "$folder/graphiql.html" ||
+        { echo "the page does not show GraphiQL, see $folder/graphiql.html and graphiql.log" >&2; exit 1; }
+    kill "$files"
+    echo "shows an answer by itself, and GraphiQL where its files can be had"
 else
     echo "SKIPPED: the GraphQL page, chromium is not installed" >&2
 fi

@@ -13,7 +13,7 @@ use std::{
 use alloy_consensus::transaction::SignerRecoverable;
 use clap::Args;
 use eyre::{Result, bail};
-use portico_chain::{BlockParts, read_block};
+use portico_chain::{BlockParts, Transaction, read_block};
 use portico_db::{LiveDatabase, SyncMode};
 use portico_stages::{
     BlockRange, BuildAttributes, Candidate, CandidateSource, Counters, NoBlocks, Pipeline, PipelineConfig,
@@ -126,7 +126,8 @@ fn measure(args: &EngineArgs, tip: &Tip, times: &StageTimes, blocks: &[BlockPart
         tip.settle()?;
         if !args.no_build {
             times.building.store(true, Ordering::Relaxed);
-            let built = timed(&mut samples, "build the same block", || build(tip, block))?;
+            let pooled = candidates(block)?;
+            let built = timed(&mut samples, "build the same block", || build(tip, block, pooled))?;
             times.building.store(false, Ordering::Relaxed);
             if built != block.hash {
                 bail!("block {} is built as {built}, not as {}", block.header.number, block.hash);
@@ -190,12 +191,17 @@ impl CandidateSource for Same {
     }
 }
 
-fn build(tip: &Tip, block: &BlockParts) -> Result<alloy_primitives::B256> {
-    let header = &block.header;
-    let candidates = block.transactions.iter().map(|transaction| {
+/// A block's transactions as a pool has them: their senders are known.
+fn candidates(block: &BlockParts) -> Result<Vec<Candidate>> {
+    let candidate = |transaction: &Transaction| {
         Ok(Candidate { sender: transaction.recover_signer()?, transaction: transaction.clone() })
-    });
-    let mut source = Same(candidates.collect::<Result<Vec<_>>>()?.into_iter());
+    };
+    block.transactions.iter().map(candidate).collect()
+}
+
+fn build(tip: &Tip, block: &BlockParts, pooled: Vec<Candidate>) -> Result<alloy_primitives::B256> {
+    let header = &block.header;
+    let mut source = Same(pooled.into_iter());
     let attributes = BuildAttributes {
         timestamp: header.timestamp,
         prev_randao: header.mix_hash,
