@@ -53,7 +53,13 @@ export RPC_HTTP RPC_WS RPC_IPC
     --http --http.port "$http" --http.api eth,net,web3,debug,trace \
     --ws --ws.port "$ws" --ws.api eth,net,web3,debug,trace --ipc.path "$RPC_IPC" >"$folder/node.log" 2>&1 &
 node=$!
-trap 'kill "$node" 2>/dev/null; wait "$node" 2>/dev/null; rm -rf "$sockets"' EXIT
+files=
+finish() {
+    kill "$node" $files 2>/dev/null || true
+    wait "$node" 2>/dev/null || true
+    rm -rf "$sockets"
+}
+trap finish EXIT
 wait_healthy "$node" "$folder/node.log"
 
 PLAN=$(node "$folder/plan.mjs")
@@ -105,7 +111,6 @@ if command -v chromium >/dev/null; then
         -out "$sockets/certificate.pem" 2>"$folder/openssl.log"
     (cd "$folder" && exec node graphiql_files.mjs "$sockets/key.pem" "$sockets/certificate.pem" >graphiql.port 2>graphiql.log) &
     files=$!
-    trap 'kill "$node" "$files" 2>/dev/null; wait "$node" 2>/dev/null; rm -rf "$sockets"' EXIT
     while [ ! -s "$folder/graphiql.port" ]; do sleep 0.1; done
     page() {
         chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=20000 --window-size=1280,800 \
