@@ -4,6 +4,11 @@
 use std::{collections::BTreeMap, fs::File};
 
 use alloy_consensus::{BlockBody, Header};
+use alloy_eips::{
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip8282::{BUILDER_DEPOSIT_CONTRACT_ADDRESS, BUILDER_EXIT_CONTRACT_ADDRESS},
+};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Decodable;
 use portico::evm::t8n::{TransitionInput, TransitionOptions, TransitionOutput, transition};
@@ -202,7 +207,10 @@ fn transfer(nonce: u64, gas: u64) -> Value {
 }
 
 fn execute(fork: &str, txs: Value) -> TransitionOutput {
-    let mut alloc = json!({});
+    execute_upon(fork, json!({}), txs)
+}
+
+fn execute_upon(fork: &str, mut alloc: Value, txs: Value) -> TransitionOutput {
     alloc[SENDER] = json!({ "balance": format!("{ETHER:#x}") });
     let env = json!({
         "currentCoinbase": Address::repeat_byte(0xcc), "currentGasLimit": "100000", "currentNumber": 1,
@@ -211,6 +219,28 @@ fn execute(fork: &str, txs: Value) -> TransitionOutput {
     });
     let input = TransitionInput { alloc, env, txs, blob_params: None };
     transition(input, &TransitionOptions::new(fork, 1, None)).unwrap()
+}
+
+#[test]
+fn a_block_needs_every_contract_that_its_fork_asks_for_requests() {
+    let contracts = [
+        WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+        CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+        BUILDER_DEPOSIT_CONTRACT_ADDRESS,
+        BUILDER_EXIT_CONTRACT_ADDRESS,
+    ];
+    for (fork, needed) in [("Cancun", 0), ("Osaka", 2), ("Amsterdam", 4)] {
+        for there in 0..=contracts.len() {
+            let mut alloc = json!({});
+            for contract in &contracts[..there] {
+                // It stops at once: no requests.
+                alloc[contract.to_string()] = json!({ "balance": "0x0", "code": "0x00" });
+            }
+            let got = execute_upon(fork, alloc, json!([]));
+            let refused = got.result.get("blockException").is_some();
+            assert_eq!(refused, there < needed, "{fork} with {there}: {}", got.result);
+        }
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use alloy_consensus::{EthereumReceipt, Header, TxType, transaction::Recovered};
 use alloy_eip7928::{BlockAccessList, total_bal_items};
 use alloy_eips::{
-    eip4895::Withdrawal, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
-    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
+    eip4895::Withdrawal,
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip7685::Requests,
+    eip8282::{BUILDER_DEPOSIT_CONTRACT_ADDRESS, BUILDER_EXIT_CONTRACT_ADDRESS},
 };
 use alloy_evm::{
     Database, Evm,
@@ -470,7 +473,9 @@ where
         (self.set_access_index)(self.executor.evm_mut().db_mut(), position);
         if self.fork >= Fork::Prague {
             require_well_formed_deposits(&self.executor.receipts, self.deposit_contract)?;
-            require_request_contracts(self.executor.evm_mut().db_mut())?;
+            let asks_builders =
+                self.fork >= Fork::Amsterdam && self.executor.evm.rules() == AmsterdamRules::Final;
+            require_request_contracts(self.executor.evm_mut().db_mut(), asks_builders)?;
         }
         let (evm, result) = self.executor.finish().map_err(|error| ExecutionError::new(error, None))?;
         let outcome = BlockOutcome {
@@ -499,8 +504,11 @@ fn require_well_formed_deposits(
     Err(ExecutionError::Invalid { tx_index: None, reason })
 }
 
-/// The system calls that collect requests must find code (EIP-7002, EIP-7251).
-fn require_request_contracts<D: Database>(database: &mut D) -> Result<(), ExecutionError> {
+/// The system calls that collect requests must find code (EIP-7002, EIP-7251; EIP-8282 where builders are asked).
+fn require_request_contracts<D: Database>(
+    database: &mut D,
+    asks_builders: bool,
+) -> Result<(), ExecutionError> {
     let invalid = |reason| Err(ExecutionError::Invalid { tx_index: None, reason });
     let mut is_missing = |address| {
         let account = database.basic(address).map_err(ExecutionError::unreadable)?;
@@ -512,6 +520,15 @@ fn require_request_contracts<D: Database>(database: &mut D) -> Result<(), Execut
     }
     if is_missing(CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS)? {
         return invalid(BlockValidationError::ConsolidationRequestsContractCall { message: message() });
+    }
+    if !asks_builders {
+        return Ok(());
+    }
+    if is_missing(BUILDER_DEPOSIT_CONTRACT_ADDRESS)? {
+        return invalid(BlockValidationError::BuilderDepositRequestsContractCall { message: message() });
+    }
+    if is_missing(BUILDER_EXIT_CONTRACT_ADDRESS)? {
+        return invalid(BlockValidationError::BuilderExitRequestsContractCall { message: message() });
     }
     Ok(())
 }
