@@ -50,7 +50,7 @@ pub use metrics::describe as describe_metrics;
 pub use order::{FORWARD, UNWIND, validating_and_indexing};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineObserver};
 pub use prune::Prune;
-pub use senders::Senders;
+pub use senders::{KnownSenders, Senders};
 pub use source::{BlockSource, NoBlocks, SharedSource, SourceBody, SourceHeader, SourceLimit};
 pub use stage::{
     BlockRange, Counters, Progress, Stage, StageContext, StageId, StageOutput, StageSettings, StopSignal,

@@ -24,9 +24,9 @@ use portico_db::{Database, RwTxn, TransactionKind, Txn};
 
 use crate::{
     AccountHashing, BlockRange, Bodies, CallTraceIndex, Execution, FORWARD, Finish, Headers, History,
-    InvalidReason, LogIndex, Progress, Prune, Senders, SharedSource, SourceError, Stage, StageContext,
-    StageError, StageId, StageOutput, StageSettings, StopSignal, StorageHashing, Trie, TxLookup, UNWIND,
-    metrics,
+    InvalidReason, KnownSenders, LogIndex, Progress, Prune, Senders, SharedSource, SourceError, Stage,
+    StageContext, StageError, StageId, StageOutput, StageSettings, StopSignal, StorageHashing, Trie,
+    TxLookup, UNWIND, metrics,
     trie::{check_root, rebuild_trie, update_root},
 };
 
@@ -96,7 +96,7 @@ impl<'a> Pipeline<'a> {
         let stages: Vec<Box<dyn Stage>> = vec![
             Box::new(Headers::new(source.clone(), caches.clone())),
             Box::new(Bodies::new(source.clone(), caches)),
-            Box::new(Senders),
+            Box::<Senders>::default(),
             Box::new(Execution),
             Box::new(AccountHashing),
             Box::new(StorageHashing),
@@ -131,6 +131,13 @@ impl<'a> Pipeline<'a> {
                 _ => error,
             });
         }
+    }
+
+    /// Asks `known` for senders before they are recovered from signatures.
+    #[must_use]
+    pub fn knowing_senders(mut self, known: Arc<dyn KnownSenders>) -> Self {
+        *stage_box(&mut self.stages, StageId::Senders) = Box::new(Senders::knowing(known));
+        self
     }
 
     /// Takes all stages back to block `to`, in one transaction.
@@ -444,6 +451,10 @@ fn context<'a>(config: &'a PipelineConfig<'_>) -> StageContext<'a> {
 }
 
 fn stage_mut(stages: &mut [Box<dyn Stage>], id: StageId) -> &mut dyn Stage {
+    &mut **stage_box(stages, id)
+}
+
+fn stage_box(stages: &mut [Box<dyn Stage>], id: StageId) -> &mut Box<dyn Stage> {
     let position = FORWARD.iter().position(|stage| *stage == id).expect("every stage is in the order");
-    &mut *stages[position]
+    &mut stages[position]
 }

@@ -1,8 +1,11 @@
 //! Senders recovered from signatures, on all cores.
 //!
-//! Transactions are read as bytes, one chunk at a time, and decoded by the workers that recover their senders.
+//! Transactions are read as bytes, one chunk at a time, and decoded by the workers that recover their senders. At the
+//! tip most of them are known to the transaction pool, which is asked first.
 
-use alloy_primitives::Address;
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256};
 use portico_chain::{
     ChainError, Transaction, append_senders, canonical_hash, decode_row, delete_senders_from,
     iter_transaction_rows, read_body, read_header, read_total_difficulty, tx_number_limit,
@@ -16,11 +19,27 @@ use crate::{BlockRange, Counters, InvalidReason, Stage, StageContext, StageError
 /// Transactions that are recovered together; their bytes are held in memory.
 const CHUNK_TRANSACTIONS: usize = 1 << 13;
 /// Transactions that one worker takes at a time.
-const TASK_TRANSACTIONS: usize = 128;
+const TASK_TRANSACTIONS: usize = 32;
+
+/// Who signed transactions, as somebody knows who has recovered their senders already: a transaction pool.
+pub trait KnownSenders: Send + Sync {
+    /// The sender of the transaction with this hash, if it is known. Its signature is good by the rules of the newest
+    /// fork, and for this chain.
+    fn sender(&self, tx_hash: &B256) -> Option<Address>;
+}
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct Senders;
+#[derive(Default)]
+pub struct Senders {
+    known: Option<Arc<dyn KnownSenders>>,
+}
+
+impl Senders {
+    /// Asks `known` before it recovers a sender.
+    pub fn knowing(known: Arc<dyn KnownSenders>) -> Self {
+        Self { known: Some(known) }
+    }
+}
 
 /// Transactions whose signatures are judged alike: the number of the first one, and how.
 type RulesFrom = (u64, SignatureRules);
@@ -44,7 +63,7 @@ impl Stage for Senders {
         while done < end {
             context.stop.check()?;
             let rows = read_rows(txn, done, CHUNK_TRANSACTIONS.min((end - done) as usize))?;
-            let senders = match recover(&rows, done, &rules) {
+            let senders = match self.recover(&rows, done, &rules) {
                 Ok(senders) => senders,
                 Err(Failure::Corrupt(source)) => return Err(corrupt(source)),
                 Err(Failure::Signature(tx_number)) => return Err(bad_signature(txn, range, tx_number)?),
@@ -69,6 +88,34 @@ impl Stage for Senders {
     }
 }
 
+impl Senders {
+    fn recover(&self, rows: &[Vec<u8>], first: u64, rules: &[RulesFrom]) -> Result<Vec<Address>, Failure> {
+        let tasks: Vec<Result<Vec<Address>, Failure>> = rows
+            .par_chunks(TASK_TRANSACTIONS)
+            .enumerate()
+            .map(|(task, rows)| {
+                let numbers = first + (task * TASK_TRANSACTIONS) as u64..;
+                numbers.zip(rows).map(|(tx_number, row)| self.recover_row(row, tx_number, rules)).collect()
+            })
+            .collect();
+        let mut senders = Vec::with_capacity(rows.len());
+        for task in tasks {
+            senders.extend(task?);
+        }
+        Ok(senders)
+    }
+
+    fn recover_row(&self, row: &[u8], tx_number: u64, rules: &[RulesFrom]) -> Result<Address, Failure> {
+        let transaction: Transaction = decode_row(row).map_err(Failure::Corrupt)?;
+        if let Some(sender) = self.known.as_ref().and_then(|known| known.sender(transaction.hash())) {
+            return Ok(sender);
+        }
+        let position = rules.partition_point(|(from, _)| *from <= tx_number);
+        let (_, rules) = rules[position.saturating_sub(1)];
+        recover_sender(&transaction, rules).ok_or(Failure::Signature(tx_number))
+    }
+}
+
 enum Failure {
     Corrupt(DecodeError),
     Signature(u64),
@@ -89,29 +136,6 @@ fn read_rows(txn: &RwTxn<'_>, first: u64, count: usize) -> Result<Vec<Vec<u8>>, 
         return Err(ChainError::MissingTransaction { what, tx_number: first + rows.len() as u64 }.into());
     }
     Ok(rows)
-}
-
-fn recover(rows: &[Vec<u8>], first: u64, rules: &[RulesFrom]) -> Result<Vec<Address>, Failure> {
-    let tasks: Vec<Result<Vec<Address>, Failure>> = rows
-        .par_chunks(TASK_TRANSACTIONS)
-        .enumerate()
-        .map(|(task, rows)| {
-            let numbers = first + (task * TASK_TRANSACTIONS) as u64..;
-            numbers.zip(rows).map(|(tx_number, row)| recover_row(row, tx_number, rules)).collect()
-        })
-        .collect();
-    let mut senders = Vec::with_capacity(rows.len());
-    for task in tasks {
-        senders.extend(task?);
-    }
-    Ok(senders)
-}
-
-fn recover_row(row: &[u8], tx_number: u64, rules: &[RulesFrom]) -> Result<Address, Failure> {
-    let transaction: Transaction = decode_row(row).map_err(Failure::Corrupt)?;
-    let position = rules.partition_point(|(from, _)| *from <= tx_number);
-    let (_, rules) = rules[position.saturating_sub(1)];
-    recover_sender(&transaction, rules).ok_or(Failure::Signature(tx_number))
 }
 
 /// How signatures are judged, by first transaction number; never empty for a range with transactions.

@@ -25,7 +25,7 @@ mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use alloy_consensus::Header;
@@ -39,7 +39,7 @@ use portico_consensus::ethash::LightCaches;
 use portico_db::{LiveDatabase, RoTxn};
 
 use crate::{
-    FORWARD, PipelineConfig, PipelineObserver, StageError, StageId, StageSettings, StopSignal,
+    FORWARD, KnownSenders, PipelineConfig, PipelineObserver, StageError, StageId, StageSettings, StopSignal,
     tip::tree::{Node, Tree},
 };
 
@@ -130,6 +130,7 @@ struct Shared {
     /// Tells a catching up that it is to end.
     leave: StopSignal,
     light_caches: Arc<LightCaches>,
+    known_senders: OnceLock<Arc<dyn KnownSenders>>,
     tree: Mutex<Tree>,
     /// Told whenever the tree has changed.
     changed: Condvar,
@@ -173,6 +174,7 @@ impl Tip {
             stop: StopSignal::default(),
             leave: StopSignal::default(),
             light_caches: Arc::default(),
+            known_senders: OnceLock::new(),
             tree: Mutex::new(Tree::new((number, hash), named, aside, settings)),
             changed: Condvar::new(),
             executing: Mutex::new(()),
@@ -289,6 +291,11 @@ impl Tip {
             scratch: config.scratch.clone(),
             light_caches: self.0.light_caches.clone(),
         }
+    }
+
+    /// Asks `known` for the senders of new blocks' transactions, from now on; the first one who is named stays.
+    pub fn ask_for_senders(&self, known: Arc<dyn KnownSenders>) {
+        let _ = self.0.known_senders.set(known);
     }
 
     /// Where readers find what is published.

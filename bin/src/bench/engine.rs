@@ -1,7 +1,7 @@
 //! `portico bench engine`: how long a consensus client waits for new blocks, heads, and blocks to be built.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,14 +11,15 @@ use std::{
 };
 
 use alloy_consensus::transaction::SignerRecoverable;
+use alloy_primitives::{Address, B256};
 use clap::Args;
 use eyre::{Result, bail};
 use portico_chain::{BlockParts, Transaction, read_block};
 use portico_db::{LiveDatabase, SyncMode};
 use portico_stages::{
-    BlockRange, BuildAttributes, Candidate, CandidateSource, Counters, NoBlocks, Pipeline, PipelineConfig,
-    PipelineObserver, Progress, Refusal, Room, SharedSource, StageError, StageId, StageOutput, StageSettings,
-    StopSignal, Tip, TipConfig, TipSettings, Verdict, validating_and_indexing,
+    BlockRange, BuildAttributes, Candidate, CandidateSource, Counters, KnownSenders, NoBlocks, Pipeline,
+    PipelineConfig, PipelineObserver, Progress, Refusal, Room, SharedSource, StageError, StageId,
+    StageOutput, StageSettings, StopSignal, Tip, TipConfig, TipSettings, Verdict, validating_and_indexing,
 };
 
 use crate::{
@@ -47,6 +48,9 @@ pub struct EngineArgs {
     /// Do not build the blocks too before they come
     #[arg(long)]
     no_build: bool,
+    /// The senders are known before the blocks come, as those of transactions that a pool has
+    #[arg(long)]
+    known_senders: bool,
     /// Block files or folders of them, in any order
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -109,6 +113,11 @@ pub(crate) fn run(args: &EngineArgs) -> Result<()> {
         scratch: data_dir.scratch()?,
         observer: Box::new(times.clone()),
     })?;
+    if args.known_senders {
+        let pooled = blocks.iter().map(candidates).collect::<Result<Vec<_>>>()?;
+        let sender = |pooled: Candidate| (*pooled.transaction.hash(), pooled.sender);
+        tip.ask_for_senders(Arc::new(Known(pooled.into_iter().flatten().map(sender).collect())));
+    }
     measure(args, &tip, &times, &blocks)?;
     worker.stop()?;
     Ok(())
@@ -191,6 +200,15 @@ impl CandidateSource for Same {
     }
 }
 
+/// Senders by transaction hash.
+struct Known(HashMap<B256, Address>);
+
+impl KnownSenders for Known {
+    fn sender(&self, tx_hash: &B256) -> Option<Address> {
+        self.0.get(tx_hash).copied()
+    }
+}
+
 /// A block's transactions as a pool has them: their senders are known.
 fn candidates(block: &BlockParts) -> Result<Vec<Candidate>> {
     let candidate = |transaction: &Transaction| {
@@ -199,7 +217,7 @@ fn candidates(block: &BlockParts) -> Result<Vec<Candidate>> {
     block.transactions.iter().map(candidate).collect()
 }
 
-fn build(tip: &Tip, block: &BlockParts, pooled: Vec<Candidate>) -> Result<alloy_primitives::B256> {
+fn build(tip: &Tip, block: &BlockParts, pooled: Vec<Candidate>) -> Result<B256> {
     let header = &block.header;
     let mut source = Same(pooled.into_iter());
     let attributes = BuildAttributes {

@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadAttributes, PayloadId, PayloadStatus, PayloadStatusEnum,
 };
 use portico_chainspec::Fork;
 use portico_query::{Forkchoice, Query, SyncSource};
-use portico_stages::{BuildAttributes, Tip, Verdict};
+use portico_stages::{BuildAttributes, KnownSenders, Tip, Verdict};
+use portico_txpool::Pool;
 
 use crate::{
     EngineError,
@@ -100,6 +101,15 @@ fn invalid(reason: String, latest_valid: Option<B256>) -> PayloadStatus {
     status(PayloadStatusEnum::Invalid { validation_error: reason }, latest_valid)
 }
 
+/// The pool has recovered the senders of its transactions.
+struct PoolSenders(Arc<Pool>);
+
+impl KnownSenders for PoolSenders {
+    fn sender(&self, tx_hash: &B256) -> Option<Address> {
+        self.0.get(tx_hash).map(|pooled| pooled.sender())
+    }
+}
+
 impl Engine {
     /// Drives `tip`; `query` is told what is safe and finalized, and, when it has a pool, of pending blocks.
     pub fn new(tip: Tip, query: Query, settings: EngineSettings) -> Self {
@@ -114,6 +124,9 @@ impl Engine {
             .map(|pool| Arc::new(Pending::new(tip.clone(), pool.clone(), settings.clone(), clock.clone())));
         if let Some(pending) = &pending {
             query.set_pending_source(pending.clone());
+        }
+        if let Some(pool) = query.pool() {
+            tip.ask_for_senders(Arc::new(PoolSenders(pool.clone())));
         }
         query.set_sync_source(Arc::new(Wanted(tip.clone())));
         Self(Arc::new(Shared { tip, query, settings, jobs, clock, pending, forkchoice: Mutex::new(()) }))

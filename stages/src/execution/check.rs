@@ -35,33 +35,24 @@ pub(super) fn check_and_write(
         check(context, &block, &outcome, state_roots.as_deref(), access_list.as_deref())?;
         append_state_roots(txn, block.first_tx_number, state_roots.as_deref().unwrap_or_default())?;
         changes.sort();
-        let written =
-            Outcome { receipts: &outcome.receipts, access_list: access_list.as_deref(), changes: &changes };
-        write_outcome(txn, block.header.number, block.first_tx_number, written)?;
+        let number = block.header.number;
+        write_receipts(txn, number, block.first_tx_number, &outcome.receipts, access_list.as_deref())?;
+        write_changes(txn, number, &changes)?;
     }
     Ok(())
 }
 
-/// What is kept of a block's execution beside the state.
-pub(crate) struct Outcome<'a> {
-    pub receipts: &'a [Receipt],
-    /// RLP of the block access list.
-    pub access_list: Option<&'a [u8]>,
-    pub changes: &'a BlockChanges,
-}
-
-pub(crate) fn write_outcome(
+/// Writes what is kept of a block's execution besides state and changes; `access_list` is the RLP of the block's.
+pub(crate) fn write_receipts(
     txn: &RwTxn<'_>,
     block_number: u64,
     first_tx_number: u64,
-    outcome: Outcome<'_>,
+    receipts: &[Receipt],
+    access_list: Option<&[u8]>,
 ) -> Result<(), StageError> {
-    let rows: Vec<Vec<u8>> = outcome.receipts.iter().map(encode_row).collect();
+    let rows: Vec<Vec<u8>> = receipts.iter().map(encode_row).collect();
     append_receipts(txn, first_tx_number, &rows)?;
-    if let Some(list) = outcome.access_list {
-        write_access_list(txn, block_number, list)?;
-    }
-    Ok(write_changes(txn, block_number, outcome.changes)?)
+    Ok(access_list.map_or(Ok(()), |list| write_access_list(txn, block_number, list))?)
 }
 
 fn check(

@@ -1,7 +1,7 @@
 //! Building a block upon one in memory.
 //!
 //! The transactions are executed once, in a transaction in memory into which goes what the stages would have written;
-//! the state root then comes from the same trie stage. So a block that was built is one that was executed: when it
+//! the state root then comes from the same trie stage, while another thread encodes and hashes the rest. So a block that was built is one that was executed: when it
 //! comes back as the next one, it is known ([`Tip::adopt`]).
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
@@ -12,7 +12,7 @@ use alloy_consensus::{
     proofs::{calculate_transaction_root, calculate_withdrawals_root},
 };
 use alloy_eips::{eip2718::Encodable2718, eip4895::Withdrawal, eip7685::Requests};
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256};
 use portico_chain::{
     BlockParts, ChainError, NewHeader, StoredBody, Transaction, append_bodies, append_headers,
     append_senders, append_transactions, encode_row, read_header, read_total_difficulty, tx_number_limit,
@@ -25,17 +25,15 @@ use portico_consensus::{
 };
 use portico_db::{Layer, RwTxn};
 use portico_evm::{
-    BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, NoOpInspector, Overlay, Receipt,
+    BlockExecution, BlockInput, BlockOutcome, BlockRules, ExecutionError, NoOpInspector, Overlay,
+    OverlayWrites,
 };
-use portico_state::{BlockChanges, PlainReader};
+use portico_state::{BlockChanges, PlainReader, write_changes};
 
 use super::{Tip, tree::Made, worker::Work};
 use crate::{
     BlockRange, Pipeline, SharedSource, StageError, StageId,
-    execution::{
-        check::{Outcome, write_outcome},
-        load_block_hashes, write_overlay,
-    },
+    execution::{check::write_receipts, load_block_hashes, write_overlay},
     held_blocks::HeldBlocks,
 };
 
@@ -151,13 +149,24 @@ impl Tip {
         let parent = Parent { header: &parent_header, hash: *parent, total_difficulty: parent_total };
         let mut header = template(self.spec(), parent, attributes);
         let work = Builder { tip: self, txn: &txn, parent, attributes };
-        let filled = work.fill(&mut header, source)?;
-        work.write(&header, &filled)?;
-        header.state_root = work.state_root(header.number)?;
+        let Filled { transactions, senders, outcome, changes, writes, fees } = work.fill(&header, source)?;
+        let body = Body { transactions: &transactions, senders: &senders, outcome: &outcome };
+        let number = header.number;
+        let (rest, root) =
+            rayon::join(|| work.rest(number, body), || work.state_root(number, &changes, &writes));
+        let rest = rest?;
+        header.state_root = root?;
+        header.receipts_root = rest.receipts_root;
+        header.logs_bloom = rest.logs_bloom;
+        header.gas_used = outcome.gas_used;
+        header.transactions_root = rest.transactions_root;
+        header.blob_gas_used = header.blob_gas_used.map(|_| outcome.blob_gas_used);
+        header.requests_hash = outcome.requests.as_ref().map(Requests::requests_hash);
+        header.block_access_list_hash = rest.access_list.as_ref().map(keccak256);
         let block = BlockParts {
             hash: header.hash_slow(),
             header,
-            transactions: filled.transactions,
+            transactions,
             ommers: Vec::new(),
             withdrawals: attributes.withdrawals.clone(),
         };
@@ -166,9 +175,9 @@ impl Tip {
         let made = Made { parent: block.header.parent_hash, layer, view, base };
         Ok(Some(BuiltBlock {
             block,
-            fees: filled.fees,
-            requests: filled.outcome.requests,
-            access_list: filled.access_list.map(Bytes::from),
+            fees,
+            requests: outcome.requests,
+            access_list: rest.access_list.map(Bytes::from),
             made,
         }))
     }
@@ -195,10 +204,26 @@ struct Filled {
     transactions: Vec<Transaction>,
     senders: Vec<Address>,
     outcome: BlockOutcome,
-    access_list: Option<Vec<u8>>,
     changes: BlockChanges,
-    writes: portico_evm::OverlayWrites,
+    writes: OverlayWrites,
     fees: U256,
+}
+
+/// What a block consists of, and what it gave besides the state.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    transactions: &'a [Transaction],
+    senders: &'a [Address],
+    outcome: &'a BlockOutcome,
+}
+
+/// What a header commits to besides the state.
+struct Commitments {
+    transactions_root: B256,
+    receipts_root: B256,
+    logs_bloom: Bloom,
+    /// RLP.
+    access_list: Option<Vec<u8>>,
 }
 
 /// Bytes of RLP that a block has besides its transactions and withdrawals, at most.
@@ -214,8 +239,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Executes what `source` gives; fills in what that decides about the header, but for the state root.
-    fn fill(&self, header: &mut Header, source: &mut dyn CandidateSource) -> Result<Filled, StageError> {
+    /// Executes what `source` gives.
+    fn fill(&self, header: &Header, source: &mut dyn CandidateSource) -> Result<Filled, StageError> {
         let spec = self.tip.spec();
         let context = spec.block_context(header.number, header.timestamp, self.parent.total_difficulty);
         let rules = BlockRules::new(spec, context);
@@ -224,7 +249,7 @@ impl Builder<'_> {
         load_block_hashes(self.txn, self.parent.header.number, &mut overlay)?;
         overlay.begin_block(header.number);
         let input = BlockInput {
-            header: &*header,
+            header,
             transactions: &[],
             senders: &[],
             ommers: &[],
@@ -263,14 +288,7 @@ impl Builder<'_> {
         let outcome = execution.finish().map_err(failed)?;
         let changes = overlay.end_block();
         let writes = overlay.into_writes();
-        let access_list = outcome.access_list.as_ref().map(alloy_rlp::encode);
-        (header.receipts_root, header.logs_bloom) = receipts_root_and_bloom(&outcome.receipts);
-        header.gas_used = outcome.gas_used;
-        header.transactions_root = calculate_transaction_root(&transactions);
-        header.blob_gas_used = header.blob_gas_used.map(|_| outcome.blob_gas_used);
-        header.requests_hash = outcome.requests.as_ref().map(Requests::requests_hash);
-        header.block_access_list_hash = access_list.as_ref().map(keccak256);
-        Ok(Filled { transactions, senders, outcome, access_list, changes, writes, fees })
+        Ok(Filled { transactions, senders, outcome, changes, writes, fees })
     }
 
     fn room(&self, header: &Header, fork: Fork) -> Room {
@@ -285,11 +303,11 @@ impl Builder<'_> {
         Room { gas: header.gas_limit, blobs, bytes }
     }
 
-    /// What the stages up to Execution would have written, but for the header.
-    fn write(&self, header: &Header, filled: &Filled) -> Result<(), StageError> {
-        let (txn, number) = (self.txn, header.number);
+    /// Writes what the stages up to Execution would have written besides the header and the state.
+    fn rest(&self, number: u64, block: Body<'_>) -> Result<Commitments, StageError> {
+        let txn = self.txn;
         let first_tx_number = tx_number_limit(txn, self.parent.header.number)?;
-        let rows: Vec<Vec<u8>> = filled.transactions.iter().map(encode_row).collect();
+        let rows: Vec<Vec<u8>> = block.transactions.iter().map(encode_row).collect();
         append_transactions(txn, first_tx_number, &rows)?;
         let body = StoredBody {
             first_tx_number,
@@ -298,19 +316,27 @@ impl Builder<'_> {
             withdrawals: self.attributes.withdrawals.clone(),
         };
         append_bodies(txn, number, &body)?;
-        append_senders(txn, first_tx_number, &filled.senders)?;
-        let receipts: &[Receipt] = &filled.outcome.receipts;
-        let written =
-            Outcome { receipts, access_list: filled.access_list.as_deref(), changes: &filled.changes };
-        write_outcome(txn, number, first_tx_number, written)?;
-        write_overlay(txn, &filled.writes)?;
-        for stage in [StageId::Headers, StageId::Bodies, StageId::Senders, StageId::Execution] {
+        append_senders(txn, first_tx_number, block.senders)?;
+        let access_list = block.outcome.access_list.as_ref().map(alloy_rlp::encode);
+        write_receipts(txn, number, first_tx_number, &block.outcome.receipts, access_list.as_deref())?;
+        for stage in [StageId::Headers, StageId::Bodies, StageId::Senders] {
             write_checkpoint(txn, stage.name(), number)?;
         }
-        Ok(())
+        let (receipts_root, logs_bloom) = receipts_root_and_bloom(&block.outcome.receipts);
+        let transactions_root = calculate_transaction_root(block.transactions);
+        Ok(Commitments { transactions_root, receipts_root, logs_bloom, access_list })
     }
 
-    fn state_root(&self, number: u64) -> Result<B256, StageError> {
+    /// Writes the state as the stages would have done; gives its root.
+    fn state_root(
+        &self,
+        number: u64,
+        changes: &BlockChanges,
+        writes: &OverlayWrites,
+    ) -> Result<B256, StageError> {
+        write_changes(self.txn, number, changes)?;
+        write_overlay(self.txn, writes)?;
+        write_checkpoint(self.txn, StageId::Execution.name(), number)?;
         let source: SharedSource = Rc::new(RefCell::new(HeldBlocks::default()));
         let mut pipeline = Pipeline::new(self.tip.pipeline_config(), &source);
         pipeline.forward_within(self.txn, &[StageId::AccountHashing, StageId::StorageHashing], number)?;

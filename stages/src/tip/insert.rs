@@ -342,7 +342,11 @@ impl Tip {
         source.borrow_mut().hold_behind(number - 1, vec![block.clone()]);
         let shared: SharedSource = source;
         let (validating, _) = validating_and_indexing();
-        Pipeline::new(self.pipeline_config(), &shared).forward_within(&txn, validating, number)?;
+        let mut pipeline = Pipeline::new(self.pipeline_config(), &shared);
+        if let Some(known) = self.0.known_senders.get() {
+            pipeline = pipeline.knowing_senders(known.clone());
+        }
+        pipeline.forward_within(&txn, validating, number)?;
         let (view, layer) = txn.into_layer()?;
         Ok(Some(Made { parent, layer, view, base }))
     }

@@ -105,7 +105,7 @@ impl<'txn, T: Table, K: TransactionKind> Cursor<'txn, T, K> {
         match &mut self.inner {
             Inner::Disk(inner) => value::<T>(inner.set(key.as_ref())),
             Inner::Memory(inner) => {
-                let found = inner.seek(key.as_ref())?.filter(|(found, _)| found == key.as_ref());
+                let found = inner.seek(key.as_ref())?.filter(|(found, _)| **found == *key.as_ref());
                 found.map(|(_, value)| decode_value::<T>(&value)).transpose()
             }
         }
@@ -198,7 +198,7 @@ impl<T: DupSort, K: TransactionKind> Cursor<'_, T, K> {
             Inner::Disk(inner) => value::<T>(inner.get_both_range(key.as_ref(), sub_key.as_ref())),
             Inner::Memory(inner) => {
                 let found = inner.seek_dup(key.as_ref(), sub_key.as_ref())?;
-                let found = found.filter(|(found, _)| found == key.as_ref());
+                let found = found.filter(|(found, _)| **found == *key.as_ref());
                 found.map(|(_, value)| decode_value::<T>(&value)).transpose()
             }
         }
@@ -284,7 +284,7 @@ impl<T: Table> Cursor<'_, T, RW> {
                 let mut found = inner.seek(start)?;
                 while let Some((key, _)) = found.filter(|(key, _)| within(key)) {
                     inner.delete_current();
-                    deleted += u64::from(last.as_ref() != Some(&key));
+                    deleted += u64::from(last.as_deref() != Some(&*key));
                     last = Some(key);
                     found = inner.next()?;
                 }
@@ -331,6 +331,14 @@ impl<T: DupSort> Cursor<'_, T, RW> {
     /// Adds a value behind the last one of the table's last key.
     pub fn append_dup(&mut self, key: &T::Key, value: &T::Value) -> Result<(), DbError> {
         self.write(key, value, WriteFlags::APPEND_DUP, "appending")
+    }
+
+    /// Writes a value of `key`, replacing the one with its sub-key. (In memory there is nothing to look for first.)
+    pub fn replace_dup(&mut self, key: &T::Key, value: &T::Value) -> Result<(), DbError> {
+        if matches!(self.inner, Inner::Disk(_)) {
+            self.delete_dup(key, &T::sub_key(value))?;
+        }
+        self.upsert(key, value)
     }
 
     /// Deletes the value of `key` with exactly `sub_key`; says whether there was one.

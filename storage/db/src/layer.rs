@@ -9,17 +9,76 @@
 //! one, as long as only layers of its own chain were applied in between.
 
 use std::{
+    borrow::Cow,
+    cmp::Ordering,
     collections::BTreeMap,
     ops::Bound,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use equivalent::{Comparable, Equivalent};
 use libmdbx::{NoWriteMap, RO};
+use smallvec::SmallVec;
 
 use crate::{DbError, tables::TABLES, txn::table_error};
 
 /// Key, or key ‖ sub-key.
-pub(crate) type RowKey = Arc<[u8]>;
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowKey {
+    /// See [`head`]: mostly decides where the key sorts, without a look at bytes that lie elsewhere.
+    head: u64,
+    bytes: Arc<[u8]>,
+}
+
+impl From<&[u8]> for RowKey {
+    fn from(bytes: &[u8]) -> Self {
+        Self { head: head(bytes), bytes: bytes.into() }
+    }
+}
+
+impl std::ops::Deref for RowKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The first bytes as a number, with zeros behind when there are fewer: keys of which it differs sort as it does.
+fn head(bytes: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let len = bytes.len().min(8);
+    head[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(head)
+}
+
+/// A [`RowKey`] that is looked for.
+struct Wanted<'a> {
+    head: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Wanted<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { head: head(bytes), bytes }
+    }
+
+    fn bound(bound: Bound<&'a [u8]>) -> Bound<Self> {
+        bound.map(Self::new)
+    }
+}
+
+impl Equivalent<RowKey> for Wanted<'_> {
+    fn equivalent(&self, key: &RowKey) -> bool {
+        self.compare(key).is_eq()
+    }
+}
+
+impl Comparable<RowKey> for Wanted<'_> {
+    fn compare(&self, key: &RowKey) -> Ordering {
+        self.head.cmp(&key.head).then_with(|| self.bytes.cmp(&key.bytes))
+    }
+}
 
 /// The stored form, or `None` for a row that is deleted.
 pub(crate) type RowValue = Option<Arc<[u8]>>;
@@ -165,7 +224,7 @@ impl<'db> Layered<'db> {
 
     /// What memory says of a row: `Some(None)` that it is deleted, `None` that the database decides.
     pub(crate) fn find(&self, table: usize, key: &[u8]) -> Option<RowValue> {
-        self.with(table, |rows| match rows.rows.get(key) {
+        self.with(table, |rows| match rows.rows.get(&Wanted::new(key)) {
             Some(value) => Some(value.clone()),
             None if rows.cleared => Some(None),
             None => None,
@@ -177,13 +236,11 @@ impl<'db> Layered<'db> {
         self.with(table, |rows| rows.cleared)
     }
 
-    /// First row in memory at or behind `from`.
-    pub(crate) fn first_from(&self, table: usize, from: Bound<&[u8]>) -> Option<(RowKey, RowValue)> {
+    /// First row in memory at or behind `from`, and whether the database's rows no longer count.
+    pub(crate) fn first_from(&self, table: usize, from: Bound<&[u8]>) -> (Option<(RowKey, RowValue)>, bool) {
         self.with(table, |rows| {
-            rows.rows
-                .range::<_, [u8]>((from, Bound::Unbounded))
-                .next()
-                .map(|(key, value)| (key.clone(), value.clone()))
+            let first = rows.rows.range::<_, Wanted<'_>>((Wanted::bound(from), Bound::Unbounded)).next();
+            (first.map(|(key, value)| (key.clone(), value.clone())), rows.cleared)
         })
     }
 
@@ -191,7 +248,7 @@ impl<'db> Layered<'db> {
     pub(crate) fn last_before(&self, table: usize, to: Bound<&[u8]>) -> Option<(RowKey, RowValue)> {
         self.with(table, |rows| {
             rows.rows
-                .range::<_, [u8]>((Bound::Unbounded, to))
+                .range::<_, Wanted<'_>>((Bound::Unbounded, Wanted::bound(to)))
                 .next_back()
                 .map(|(key, value)| (key.clone(), value.clone()))
         })
@@ -242,8 +299,8 @@ impl<'db> Layered<'db> {
     }
 }
 
-/// A row as it lies in the database: key, value.
-type DiskRow = (Vec<u8>, Vec<u8>);
+/// A row as it lies in the database: key, value. They stay where they are as long as the transaction lasts.
+type DiskRow<'txn> = (Cow<'txn, [u8]>, Cow<'txn, [u8]>);
 
 /// A position in a table of a [`Layered`] transaction.
 #[derive(Debug)]
@@ -252,8 +309,7 @@ pub(crate) struct MergedCursor<'txn> {
     disk: libmdbx::Cursor<'txn, RO>,
     table: usize,
     position: Position,
-    /// The database's first row behind the position, once it was looked for.
-    ahead: Option<Option<DiskRow>>,
+    ahead: Ahead<'txn>,
 }
 
 #[derive(Debug)]
@@ -263,14 +319,36 @@ enum Position {
     End,
 }
 
+/// What is known of the database's first row behind the position.
+#[derive(Debug, Default)]
+enum Ahead<'txn> {
+    #[default]
+    Unknown,
+    /// The database's cursor stands at the position: it is the next one.
+    Next,
+    /// It was read, and the database's cursor stands on it.
+    Row(DiskRow<'txn>),
+    /// There is none.
+    End,
+}
+
+/// Bytes of a name that need no memory of their own: an account and a slot by their hashes, and most paths.
+const NAME_INLINE: usize = 80;
+
 /// What a row is found by: a key, and perhaps a sub-key behind it.
 #[derive(Debug, Clone)]
 struct Name {
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; NAME_INLINE]>,
     key_len: usize,
 }
 
 impl Name {
+    fn new(key: &[u8], sub_key: &[u8]) -> Self {
+        let mut bytes = SmallVec::from_slice(key);
+        bytes.extend_from_slice(sub_key);
+        Self { bytes, key_len: key.len() }
+    }
+
     fn key(&self) -> &[u8] {
         &self.bytes[..self.key_len]
     }
@@ -281,12 +359,31 @@ impl Name {
     }
 }
 
+/// A part of a row, where it lies.
+#[derive(Debug, Clone)]
+pub(crate) enum RowBytes<'txn> {
+    Disk(Cow<'txn, [u8]>),
+    /// The first bytes of what is in memory.
+    Memory(Arc<[u8]>, usize),
+}
+
+impl std::ops::Deref for RowBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Disk(bytes) => bytes,
+            Self::Memory(bytes, len) => &bytes[..*len],
+        }
+    }
+}
+
 /// A row: its key, and its stored form.
-pub(crate) type MergedRow = (Vec<u8>, Arc<[u8]>);
+pub(crate) type MergedRow<'txn> = (RowBytes<'txn>, RowBytes<'txn>);
 
 impl<'txn> MergedCursor<'txn> {
     pub(crate) fn new(layered: &'txn Layered<'txn>, disk: libmdbx::Cursor<'txn, RO>, table: usize) -> Self {
-        Self { layered, disk, table, position: Position::Start, ahead: None }
+        Self { layered, disk, table, position: Position::Start, ahead: Ahead::Unknown }
     }
 
     fn sub_key_len(&self) -> usize {
@@ -294,13 +391,13 @@ impl<'txn> MergedCursor<'txn> {
     }
 
     /// What a row of the database is found by.
-    fn name_of(&self, (key, value): &DiskRow) -> Result<Name, DbError> {
+    fn name_of(&self, (key, value): &DiskRow<'_>) -> Result<Name, DbError> {
         let len = self.sub_key_len();
         let sub_key = value.get(..len).ok_or_else(|| DbError::Corrupt {
             table: TABLES[self.table].name,
             source: crate::DecodeError::TooShort { what: "duplicate", len: value.len() },
         })?;
-        Ok(Name { bytes: [key, sub_key].concat(), key_len: key.len() })
+        Ok(Name::new(key, sub_key))
     }
 
     fn failed(&self, source: libmdbx::Error) -> DbError {
@@ -308,16 +405,16 @@ impl<'txn> MergedCursor<'txn> {
     }
 
     /// First row of the database at or behind `from`.
-    fn disk_from(&mut self, from: &Bound<Name>) -> Result<Option<DiskRow>, DbError> {
+    fn disk_from(&mut self, from: &Bound<Name>) -> Result<Option<DiskRow<'txn>>, DbError> {
         let (name, exclusive) = match from {
             Bound::Unbounded => return self.disk.first().map_err(|error| self.failed(error)),
             Bound::Included(name) => (name, false),
             Bound::Excluded(name) => (name, true),
         };
         let found = if name.sub_key().is_empty() {
-            self.disk.set_range::<Vec<u8>, Vec<u8>>(name.key())
+            self.disk.set_range(name.key())
         } else {
-            let found = self.disk.set_lowerbound::<Vec<u8>, Vec<u8>>(name.key(), Some(name.sub_key()));
+            let found = self.disk.set_lowerbound(name.key(), Some(name.sub_key()));
             found.map(|found| found.map(|(_, key, value)| (key, value)))
         };
         match found.map_err(|error| self.failed(error))? {
@@ -326,62 +423,75 @@ impl<'txn> MergedCursor<'txn> {
         }
     }
 
-    fn disk_next(&mut self) -> Result<Option<DiskRow>, DbError> {
+    fn disk_next(&mut self) -> Result<Option<DiskRow<'txn>>, DbError> {
         self.disk.next().map_err(|error| self.failed(error))
     }
 
     /// The first row at or behind `from`, which becomes the position.
-    fn forward(&mut self, from: Bound<Name>) -> Result<Option<MergedRow>, DbError> {
+    fn forward(&mut self, from: Bound<Name>) -> Result<Option<MergedRow<'txn>>, DbError> {
         let mut from = from;
         loop {
-            let memory = self.layered.first_from(self.table, as_slice(&from));
-            let disk = match self.ahead.take() {
-                _ if self.layered.is_cleared(self.table) => None,
-                Some(ahead) => ahead,
-                None => self.disk_from(&from)?,
+            let (memory, cleared) = self.layered.first_from(self.table, as_slice(&from));
+            if let (Bound::Included(wanted), Some((name, Some(value)))) = (&from, &memory)
+                && wanted.bytes[..] == **name
+                && wanted.key_len + self.sub_key_len() == name.len()
+            {
+                // Whatever the database has there is hidden.
+                self.ahead = Ahead::Unknown;
+                return Ok(Some(self.take(name, value.clone())));
+            }
+            let disk = match std::mem::take(&mut self.ahead) {
+                _ if cleared => None,
+                Ahead::End => None,
+                Ahead::Row(row) => Some(row),
+                Ahead::Next => self.disk_next()?,
+                Ahead::Unknown => self.disk_from(&from)?,
             };
-            let Some(row) = disk else {
-                self.ahead = Some(None);
-                let Some((name, value)) = memory else {
+            let disk_name = disk.as_ref().map(|row| self.name_of(row)).transpose()?;
+            match (memory, disk.zip(disk_name)) {
+                (None, None) => {
+                    self.ahead = Ahead::End;
                     self.position = Position::End;
                     return Ok(None);
-                };
-                match self.take(&name, value) {
-                    Ok(row) => return Ok(Some(row)),
-                    Err(deleted) => from = Bound::Excluded(deleted),
                 }
-                continue;
-            };
-            let disk_name = self.name_of(&row)?;
-            match memory {
-                Some((name, value)) if *name <= *disk_name.bytes => {
-                    self.ahead = Some(if *name == *disk_name.bytes { self.disk_next()? } else { Some(row) });
-                    match self.take(&name, value) {
-                        Ok(row) => return Ok(Some(row)),
-                        Err(deleted) => from = Bound::Excluded(deleted),
+                (Some((name, value)), disk)
+                    if disk.as_ref().is_none_or(|(_, disk_name)| *name <= *disk_name.bytes) =>
+                {
+                    self.ahead = match disk {
+                        None => Ahead::End,
+                        Some((_, disk_name)) if *name == *disk_name.bytes => Ahead::Next,
+                        Some((row, _)) => Ahead::Row(row),
+                    };
+                    match value {
+                        Some(value) => return Ok(Some(self.take(&name, value))),
+                        None => from = Bound::Excluded(self.name_in_memory(&name)),
                     }
                 }
-                _ => {
-                    self.ahead = Some(self.disk_next()?);
+                (_, Some(((key, value), disk_name))) => {
+                    self.ahead = Ahead::Next;
                     self.position = Position::At(disk_name);
-                    return Ok(Some((row.0, row.1.into())));
+                    return Ok(Some((RowBytes::Disk(key), RowBytes::Disk(value))));
                 }
+                (Some(_), None) => unreachable!("the row in memory is then the next one"),
             }
         }
     }
 
-    /// Moves to a row in memory; gives back the name of one that is deleted.
-    fn take(&mut self, name: &[u8], value: RowValue) -> Result<MergedRow, Name> {
-        let name = Name { bytes: name.to_vec(), key_len: name.len() - self.sub_key_len() };
-        let Some(value) = value else { return Err(name) };
-        let key = name.key().to_vec();
-        self.position = Position::At(name);
-        Ok((key, value))
+    fn name_in_memory(&self, name: &RowKey) -> Name {
+        Name { bytes: SmallVec::from_slice(name), key_len: name.len() - self.sub_key_len() }
+    }
+
+    /// Moves to a row in memory.
+    fn take(&mut self, name: &RowKey, value: Arc<[u8]>) -> MergedRow<'txn> {
+        let (position, len) = (self.name_in_memory(name), value.len());
+        let key = RowBytes::Memory(name.bytes.clone(), position.key_len);
+        self.position = Position::At(position);
+        (key, RowBytes::Memory(value, len))
     }
 
     /// The last row before `to`, which becomes the position.
-    fn backward(&mut self, to: Bound<Name>) -> Result<Option<MergedRow>, DbError> {
-        self.ahead = None;
+    fn backward(&mut self, to: Bound<Name>) -> Result<Option<MergedRow<'txn>>, DbError> {
+        self.ahead = Ahead::Unknown;
         let mut to = to;
         loop {
             let memory = self.layered.last_before(self.table, as_slice(&to));
@@ -395,21 +505,21 @@ impl<'txn> MergedCursor<'txn> {
                 (Some((name, value)), disk)
                     if disk.as_ref().is_none_or(|(_, disk_name)| *name >= *disk_name.bytes) =>
                 {
-                    match self.take(&name, value) {
-                        Ok(row) => return Ok(Some(row)),
-                        Err(deleted) => to = Bound::Excluded(deleted),
+                    match value {
+                        Some(value) => return Ok(Some(self.take(&name, value))),
+                        None => to = Bound::Excluded(self.name_in_memory(&name)),
                     }
                 }
                 (_, Some(((key, value), disk_name))) => {
                     self.position = Position::At(disk_name);
-                    return Ok(Some((key, value.into())));
+                    return Ok(Some((RowBytes::Disk(key), RowBytes::Disk(value))));
                 }
                 (Some(_), None) => unreachable!("the row in memory is then the last one"),
             }
         }
     }
 
-    fn disk_before(&mut self, to: &Bound<Name>) -> Result<Option<DiskRow>, DbError> {
+    fn disk_before(&mut self, to: &Bound<Name>) -> Result<Option<DiskRow<'txn>>, DbError> {
         if self.layered.is_cleared(self.table) {
             return Ok(None);
         }
@@ -421,16 +531,16 @@ impl<'txn> MergedCursor<'txn> {
         found.map_err(|error| self.failed(error))
     }
 
-    pub(crate) fn first(&mut self) -> Result<Option<MergedRow>, DbError> {
-        self.ahead = None;
+    pub(crate) fn first(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
+        self.ahead = Ahead::Unknown;
         self.forward(Bound::Unbounded)
     }
 
-    pub(crate) fn last(&mut self) -> Result<Option<MergedRow>, DbError> {
+    pub(crate) fn last(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         self.backward(Bound::Unbounded)
     }
 
-    pub(crate) fn next(&mut self) -> Result<Option<MergedRow>, DbError> {
+    pub(crate) fn next(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         match std::mem::replace(&mut self.position, Position::End) {
             Position::Start => self.first(),
             Position::At(name) => {
@@ -445,7 +555,7 @@ impl<'txn> MergedCursor<'txn> {
         }
     }
 
-    pub(crate) fn prev(&mut self) -> Result<Option<MergedRow>, DbError> {
+    pub(crate) fn prev(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         match std::mem::replace(&mut self.position, Position::Start) {
             Position::Start | Position::End => self.last(),
             Position::At(name) => {
@@ -460,26 +570,30 @@ impl<'txn> MergedCursor<'txn> {
     }
 
     /// First row with a key at or behind `key`.
-    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<MergedRow>, DbError> {
-        self.ahead = None;
-        self.forward(Bound::Included(Name { bytes: key.to_vec(), key_len: key.len() }))
+    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<MergedRow<'txn>>, DbError> {
+        self.ahead = Ahead::Unknown;
+        self.forward(Bound::Included(Name::new(key, &[])))
     }
 
     /// First row at or behind `key` with `sub_key`.
-    pub(crate) fn seek_dup(&mut self, key: &[u8], sub_key: &[u8]) -> Result<Option<MergedRow>, DbError> {
-        self.ahead = None;
-        self.forward(Bound::Included(Name { bytes: [key, sub_key].concat(), key_len: key.len() }))
+    pub(crate) fn seek_dup(
+        &mut self,
+        key: &[u8],
+        sub_key: &[u8],
+    ) -> Result<Option<MergedRow<'txn>>, DbError> {
+        self.ahead = Ahead::Unknown;
+        self.forward(Bound::Included(Name::new(key, sub_key)))
     }
 
     /// First row of the next key.
-    pub(crate) fn next_key(&mut self) -> Result<Option<MergedRow>, DbError> {
+    pub(crate) fn next_key(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         let Position::At(name) = &self.position else { return self.next() };
         let name = name.clone();
         loop {
             match self.next()? {
-                Some((found, _)) if found == name.key() => {}
+                Some((found, _)) if *found == *name.key() => {}
                 None => {
-                    self.ahead = None;
+                    self.ahead = Ahead::Unknown;
                     self.position = Position::At(name);
                     return Ok(None);
                 }
@@ -489,13 +603,13 @@ impl<'txn> MergedCursor<'txn> {
     }
 
     /// The next row of the same key; the position stays when there is none.
-    pub(crate) fn next_dup(&mut self) -> Result<Option<MergedRow>, DbError> {
+    pub(crate) fn next_dup(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         let Position::At(name) = &self.position else { return Ok(None) };
         let name = name.clone();
         match self.next()? {
-            Some((found, value)) if found == name.key() => Ok(Some((found, value))),
+            Some((found, value)) if *found == *name.key() => Ok(Some((found, value))),
             _ => {
-                self.ahead = None;
+                self.ahead = Ahead::Unknown;
                 self.position = Position::At(name);
                 Ok(None)
             }

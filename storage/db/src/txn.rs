@@ -73,7 +73,7 @@ pub(crate) fn decode_value<T: Table>(bytes: &[u8]) -> Result<T::Value, DbError> 
     T::Value::decode(bytes).map_err(|source| DbError::Corrupt { table: T::NAME, source })
 }
 
-pub(crate) fn decode_row<T: Table>(row: Option<MergedRow>) -> Result<Option<Row<T>>, DbError> {
+pub(crate) fn decode_row<T: Table>(row: Option<MergedRow<'_>>) -> Result<Option<Row<T>>, DbError> {
     let Some((key, value)) = row else { return Ok(None) };
     let key = T::Key::decode(&key).map_err(|source| DbError::Corrupt { table: T::NAME, source })?;
     Ok(Some((key, decode_value::<T>(&value)?)))
@@ -106,7 +106,7 @@ impl<'db, K: TransactionKind> Txn<'db, K> {
             Inner::Disk(inner) => inner.get::<ValueOf<T>>(&self.tables[T::INDEX], key.as_ref()),
             Inner::Memory(_) if TABLES[T::INDEX].dup_sort => {
                 let row = self.merged(T::INDEX)?.seek(key.as_ref())?;
-                let row = row.filter(|(found, _)| found == key.as_ref());
+                let row = row.filter(|(found, _)| **found == *key.as_ref());
                 return row.map(|(_, value)| decode_value::<T>(&value)).transpose();
             }
             Inner::Memory(layered) => match layered.find(T::INDEX, key.as_ref()) {
@@ -264,7 +264,7 @@ impl RwTxn<'_> {
                 .map_err(|source| table_error(T::NAME, "deleting", source)),
             Inner::Memory(_) => {
                 let mut cursor = self.merged(T::INDEX)?;
-                let mut found = cursor.seek(key.as_ref())?.is_some_and(|(found, _)| found == key.as_ref());
+                let mut found = cursor.seek(key.as_ref())?.is_some_and(|(found, _)| *found == *key.as_ref());
                 let any = found;
                 while found {
                     cursor.delete_current();

@@ -16,7 +16,7 @@ use crate::{
         slot_key,
     },
     hashing::Hasher,
-    plain::{iter_accounts, iter_storage, put_or_delete, replace_dup},
+    plain::{iter_accounts, iter_storage, put_or_delete, put_or_delete_dup},
 };
 
 /// An account by the keccak of its address.
@@ -43,7 +43,7 @@ pub fn write_hashed_slot(
     hashed_slot: &B256,
     value: U256,
 ) -> Result<(), DbError> {
-    replace_dup(cursor, hashed_address, hashed_slot, value)
+    put_or_delete_dup(cursor, hashed_address, hashed_slot, value)
 }
 
 /// Deletes all slots of an account.

@@ -118,8 +118,8 @@ where
     }
 }
 
-/// Replaces the duplicate of `slot`.
-pub(crate) fn replace_dup<T>(
+/// Writes the duplicate of `slot`, or deletes it when the value is zero.
+pub(crate) fn put_or_delete_dup<T>(
     cursor: &mut Cursor<'_, T, RW>,
     key: &T::Key,
     slot: &B256,
@@ -128,10 +128,10 @@ pub(crate) fn replace_dup<T>(
 where
     T: DupSort<Value = StorageEntry, SubKey = B256>,
 {
-    if cursor.seek_dup(key, slot)?.is_some_and(|entry| entry.slot == *slot) {
-        cursor.delete_current()?;
+    match value.is_zero() {
+        true => cursor.delete_dup(key, slot).map(drop),
+        false => cursor.replace_dup(key, &StorageEntry { slot: *slot, value }),
     }
-    if value.is_zero() { Ok(()) } else { cursor.upsert(key, &StorageEntry { slot: *slot, value }) }
 }
 
 /// Keeps contract code.
@@ -160,7 +160,7 @@ impl<'txn, 'db> PlainWriter<'txn, 'db> {
 
     /// Writes a slot, or deletes it when the value is zero.
     pub fn set_slot(&mut self, address: &Address, slot: &B256, value: U256) -> Result<(), DbError> {
-        replace_dup(&mut self.storage, address, slot, value)
+        put_or_delete_dup(&mut self.storage, address, slot, value)
     }
 
     /// Writes a slot that has no row, whose value is not zero.

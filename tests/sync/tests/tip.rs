@@ -1,16 +1,16 @@
 //! Blocks in memory: what readers see, what is written in the end, and what happens to bad, missing and lost ones.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use alloy_consensus::{Block, Header, Transaction as _, transaction::SignerRecoverable};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_rlp::Decodable;
 use portico_chain::{BlockParts, Transaction, canonical_hash, read_checkpoint};
 use portico_db::{LiveDatabase, TableDigest};
 use portico_generator::GeneratorConfig;
 use portico_stages::{
-    BuildAttributes, Candidate, CandidateSource, Refusal, Room, StageError, StageSettings, StopSignal, Tip,
-    TipConfig, TipSettings, TipWorker, Verdict,
+    BuildAttributes, Candidate, CandidateSource, KnownSenders, Refusal, Room, StageError, StageSettings,
+    StopSignal, Tip, TipConfig, TipSettings, TipWorker, Verdict,
 };
 use portico_test_support::{TestNode, assert_same_tables};
 use proptest::prelude::*;
@@ -117,6 +117,37 @@ fn readers_see_a_head_at_once_and_what_is_written_is_what_an_import_writes() {
     }
     worker.stop().unwrap();
     assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 14), &[]);
+}
+
+/// Senders by transaction hash.
+struct Pooled(HashMap<B256, Address>);
+
+impl KnownSenders for Pooled {
+    fn sender(&self, tx_hash: &B256) -> Option<Address> {
+        self.0.get(tx_hash).copied()
+    }
+}
+
+#[test]
+fn senders_that_a_pool_knows_are_taken_from_it_and_the_others_recovered() {
+    let chains = chains();
+    let node = chains.node();
+    let (tip, worker) = start(&node, TipSettings::default());
+    let transactions = chains.blocks[0].iter().flat_map(|block| &block.transactions);
+    let every_second = transactions.step_by(2).map(|transaction| (*transaction.hash(), transaction));
+    let mut known: HashMap<B256, Address> =
+        every_second.map(|(hash, transaction)| (hash, transaction.recover_signer().unwrap())).collect();
+    // A mistake, which shows who is believed.
+    let (last, before) = chains.blocks[0].split_last().unwrap();
+    known.insert(*last.transactions[0].hash(), Address::repeat_byte(7));
+    tip.ask_for_senders(Arc::new(Pooled(known)));
+    for block in before {
+        assert_eq!(tip.insert(block.clone()).unwrap(), Verdict::Valid);
+        assert_eq!(tip.set_head(block.hash).unwrap(), Verdict::Valid);
+    }
+    assert!(matches!(tip.insert(last.clone()).unwrap(), Verdict::Invalid { .. }));
+    worker.stop().unwrap();
+    assert_same_tables("written", &node.digests().unwrap(), &chains.straight(0, 13), OF_THE_LOSER);
 }
 
 #[test]
