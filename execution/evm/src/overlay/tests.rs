@@ -61,3 +61,53 @@ fn deployed_code_is_the_same_in_its_batch_and_after_it() {
         assert_eq!(Overlay::new(&mut state).code_by_hash(code_hash).unwrap(), within);
     }
 }
+
+/// What is told of an account counts as what the reader has, which is not asked; what is known already stays.
+#[test]
+fn accounts_that_were_read_by_someone_else_are_not_read_again() {
+    let mut state = MemoryState::new();
+    state.insert(ALICE, 1, U256::ZERO, Bytes::new(), []);
+    let mut overlay = Overlay::new(&mut state);
+    let told = Account { nonce: 9, ..Account::default() };
+    overlay.preload([(ALICE, Some(told))]);
+    overlay.preload([(ALICE, None)]);
+    assert_eq!(overlay.basic(ALICE).unwrap().unwrap().nonce, 9);
+    assert_eq!(overlay.into_writes(), OverlayWrites::default());
+}
+
+#[test]
+fn slots_are_new_where_the_reader_has_none() {
+    let (old, new) = (SLOT, B256::with_last_byte(2));
+    let mut state = MemoryState::new();
+    state.insert(ALICE, 1, U256::ZERO, Bytes::new(), [(old, U256::from(5))]);
+    let touched = |slots: &[(B256, u64)]| {
+        let mut account = EvmAccount::default();
+        account.info.nonce = 1;
+        account.mark_touch();
+        let slots = slots.iter().map(|(slot, value)| {
+            let changed =
+                revm::state::EvmStorageSlot::new_changed(U256::ZERO, U256::from(*value), Default::default());
+            ((*slot).into(), changed)
+        });
+        account.storage.extend(slots);
+        account
+    };
+    let written = |slot, value, is_new| WrittenSlot { slot, value: U256::from(value), is_new };
+
+    let mut overlay = Overlay::new(&mut state);
+    overlay.begin_block(1);
+    commit(&mut overlay, touched(&[(old, 6), (new, 7)]));
+    let writes = overlay.to_writes();
+    assert_eq!(writes.accounts[0].slots, [written(old, 6, false), written(new, 7, true)]);
+
+    // Once its storage is wiped, nothing is there.
+    let mut gone = touched(&[]);
+    gone.mark_selfdestruct();
+    commit(&mut overlay, gone);
+    let mut again = touched(&[(old, 8)]);
+    again.mark_created();
+    commit(&mut overlay, again);
+    let writes = overlay.into_writes();
+    assert!(writes.accounts[0].wipe_storage);
+    assert_eq!(writes.accounts[0].slots, [written(old, 8, true)]);
+}
