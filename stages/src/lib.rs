@@ -57,8 +57,8 @@ pub use stage::{
 };
 pub use storage_hashing::StorageHashing;
 pub use tip::{
-    BLOCK_COST, BuildAttributes, BuiltBlock, Candidate, CandidateSource, Refusal, Room, Tip, TipBlock,
-    TipConfig, TipSettings, TipWorker, Verdict,
+    BLOCK_COST, BadBlock, BuildAttributes, BuiltBlock, Candidate, CandidateSource, Refusal, Room, Tip,
+    TipBlock, TipConfig, TipSettings, TipWorker, Verdict,
 };
 pub use tree::{BlockTree, Inserted};
 pub use trie::Trie;

@@ -17,6 +17,7 @@
 //! What would take long, many blocks at once or a head far below the base, is not done while somebody waits: the
 //! answer is [`Verdict::Behind`], and the worker has the pipeline do it in the database (`behind`).
 
+mod bad;
 mod behind;
 mod build;
 mod insert;
@@ -43,6 +44,7 @@ use crate::{
     tip::tree::{Node, Tree},
 };
 
+pub use bad::BadBlock;
 pub use build::{BuildAttributes, BuiltBlock, Candidate, CandidateSource, Refusal, Room};
 pub use worker::TipWorker;
 use worker::Work;

@@ -10,7 +10,8 @@ use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadAttributes, PayloadId, PayloadStatus, PayloadStatusEnum,
 };
 use portico_chainspec::Fork;
-use portico_query::{Forkchoice, Query, SyncSource};
+use portico_db::RoTxn;
+use portico_query::{BadBlock, BadBlockSource, Forkchoice, Query, SyncSource};
 use portico_stages::{BuildAttributes, KnownSenders, Tip, Verdict};
 use portico_txpool::Pool;
 
@@ -78,18 +79,31 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Tells readers of a head that was chosen but not reached.
-struct Wanted(Tip);
+/// Tells readers what the tip knows of blocks that are not on its chain: a head that was chosen but not reached, and those
+/// that were refused.
+struct Beside(Tip);
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for Beside {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Wanted").finish_non_exhaustive()
+        formatter.debug_struct("Beside").finish_non_exhaustive()
     }
 }
 
-impl SyncSource for Wanted {
+impl SyncSource for Beside {
     fn wanted(&self) -> Option<u64> {
         self.0.wanted()
+    }
+}
+
+impl BadBlockSource for Beside {
+    fn bad_blocks(&self) -> Vec<BadBlock> {
+        let bad = self.0.bad_blocks().into_iter();
+        bad.map(|bad| BadBlock { parts: bad.block, reason: bad.reason }).collect()
+    }
+
+    fn begin_at(&self, hash: &B256) -> Option<RoTxn<'_>> {
+        let begun = self.0.begin_at(hash);
+        begun.inspect_err(|error| tracing::warn!(%error, %hash, "the state is not shown")).ok().flatten()
     }
 }
 
@@ -128,7 +142,9 @@ impl Engine {
         if let Some(pool) = query.pool() {
             tip.ask_for_senders(Arc::new(PoolSenders(pool.clone())));
         }
-        query.set_sync_source(Arc::new(Wanted(tip.clone())));
+        let beside = Arc::new(Beside(tip.clone()));
+        query.set_sync_source(beside.clone());
+        query.set_bad_block_source(beside);
         Self(Arc::new(Shared { tip, query, settings, jobs, clock, pending, forkchoice: Mutex::new(()) }))
     }
 

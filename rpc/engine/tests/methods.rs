@@ -2,11 +2,19 @@
 
 mod common;
 
-use alloy_primitives::{B128, B256, keccak256};
+use std::sync::Arc;
+
+use alloy_consensus::{Signed, TxEip1559};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B128, B256, Bytes, Signature, TxKind, U256, keccak256};
+use alloy_rlp::Decodable;
 use common::DevChain;
 use jsonrpsee::RpcModule;
-use portico_chainspec::ChainSpec;
-use portico_engine::{Engine, EngineSettings, engine_methods};
+use portico_chain::Transaction;
+use portico_chainspec::{ChainSpec, DEV_ACCOUNTS, DEV_KEYS};
+use portico_engine::{Engine, EngineSettings, engine_methods, sign_with, testing_methods};
+use portico_governor::{Governor, GovernorSettings};
+use portico_jsonrpc::{Namespace, NodeInfo};
 use portico_stages::TipSettings;
 use serde_json::{Value, json};
 
@@ -22,7 +30,12 @@ fn node() -> Node {
 
 fn node_upon(chain: DevChain) -> Node {
     let engine = Engine::new(chain.tip.clone(), chain.query.clone(), EngineSettings::default());
-    let methods = engine_methods(engine, "1.2.3", "01234567").unwrap();
+    let mut methods = engine_methods(engine.clone(), "1.2.3", "01234567").unwrap();
+    methods.merge(testing_methods(engine).unwrap()).unwrap();
+    let governor = Governor::start(chain.query.clone(), &GovernorSettings::default()).unwrap();
+    let info = Arc::new(NodeInfo::new("test".to_owned()));
+    let served = portico_jsonrpc::methods(&governor, &info, &[Namespace::Debug]).unwrap();
+    methods.merge(served.module).unwrap();
     Node { methods, chain }
 }
 
@@ -279,4 +292,142 @@ async fn far_behind_calls_are_answered_at_once_and_the_head_is_reached_meanwhile
     assert_eq!(choose(&node, parent).await, "VALID");
     let again = node.result("engine_newPayloadV4", new_payload(&payloads[7])).await;
     assert_eq!(again["status"], "VALID", "it was executed on the way");
+}
+
+/// A transfer by the first funded account, signed, as blocks hold it.
+fn transfer(nonce: u64) -> (B256, Bytes) {
+    let tx = TxEip1559 {
+        chain_id: ChainSpec::dev().chain_id(),
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_000_000_000,
+        to: TxKind::Call(DEV_ACCOUNTS[1]),
+        value: U256::from(7),
+        ..TxEip1559::default()
+    };
+    let unsigned = Signed::new_unhashed(tx, Signature::new(U256::ONE, U256::ONE, false));
+    let key = secp256k1::SecretKey::from_byte_array(DEV_KEYS[0].0).unwrap();
+    let signed = sign_with(&key, ChainSpec::dev().chain_id(), Transaction::Eip1559(unsigned));
+    (*signed.tx_hash(), signed.encoded_2718().into())
+}
+
+/// A block with these transactions; nobody has seen it yet.
+async fn build_with(node: &Node, parent: B256, timestamp: u64, transactions: &[Bytes]) -> Value {
+    let params = json!([parent, attributes(timestamp), transactions]);
+    node.result("testing_buildBlockV1", params).await["executionPayload"].clone()
+}
+
+async fn refuse(node: &Node, payload: &Value) -> B256 {
+    let status = node.result("engine_newPayloadV4", new_payload(payload)).await;
+    assert_eq!(status["status"], "INVALID", "{status}");
+    hash_of(payload)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_blocks_are_shown_and_traced() {
+    let node = node();
+    assert_eq!(node.result("debug_getBadBlocks", json!([])).await, json!([]));
+    let (tx_hash, tx) = transfer(0);
+    let good = build_with(&node, genesis(), 1000, &[tx]).await;
+    let bad = altered(&good, "stateRoot", json!(B256::repeat_byte(3)));
+    let hash = refuse(&node, &bad).await;
+    let child = altered(&altered(&bad, "parentHash", json!(hash)), "blockNumber", json!("0x2"));
+    refuse(&node, &child).await;
+
+    let shown = node.result("debug_getBadBlocks", json!([])).await;
+    assert_eq!(shown.as_array().unwrap().len(), 1, "a bad block's child is not bad itself: {shown}");
+    let shown = &shown[0];
+    assert_eq!(shown["hash"], json!(hash));
+    assert!(shown["reason"].as_str().unwrap().contains("state root"), "{shown}");
+    let (block, transaction) = (&shown["block"], &shown["block"]["transactions"][0]);
+    assert_eq!((&block["hash"], &block["stateRoot"]), (&json!(hash), &json!(B256::repeat_byte(3))));
+    assert_eq!((&transaction["hash"], &transaction["from"]), (&json!(tx_hash), &json!(DEV_ACCOUNTS[0])));
+    let rlp: Bytes = shown["rlp"].as_str().unwrap().parse().unwrap();
+    let decoded = alloy_consensus::Block::<Transaction>::decode(&mut rlp.as_ref()).unwrap();
+    assert_eq!((decoded.header.hash_slow(), *decoded.body.transactions[0].tx_hash()), (hash, tx_hash));
+
+    let calls = node.result("debug_traceBadBlock", json!([hash, { "tracer": "callTracer" }])).await;
+    assert_eq!((calls.as_array().unwrap().len(), &calls[0]["txHash"]), (1, &json!(tx_hash)));
+    assert_eq!(
+        (&calls[0]["result"]["to"], &calls[0]["result"]["value"]),
+        (&json!(DEV_ACCOUNTS[1]), &json!("0x7"))
+    );
+    let steps = node.result("debug_traceBadBlock", json!([hash])).await;
+    let expected = json!([{ "txHash": tx_hash, "result": {
+        "structLogs": [], "gas": 21_000, "failed": false, "returnValue": "0x"
+    } }]);
+    assert_eq!(steps, expected);
+    assert_eq!(node.code("debug_traceBadBlock", json!([B256::ZERO])).await, -32000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_block_is_traced_as_far_as_it_can_be_executed_whatever_is_its_parent() {
+    let node = node();
+    let good = build_with(&node, genesis(), 1000, &[transfer(0).1]).await;
+    node.result("engine_newPayloadV4", new_payload(&good)).await;
+    assert_eq!(node.head(), genesis(), "its block is in memory, and on no chosen chain");
+    let (first_hash, first) = transfer(1);
+    let next = build_with(&node, hash_of(&good), 2000, &[first.clone()]).await;
+    let (early_hash, early) = transfer(7);
+    let bad = altered(&next, "transactions", json!([first, early, transfer(2).1]));
+    let hash = refuse(&node, &bad).await;
+    for options in [json!({ "tracer": "callTracer" }), json!({})] {
+        let traces = node.result("debug_traceBadBlock", json!([hash, options])).await;
+        assert_eq!(
+            traces.as_array().unwrap().len(),
+            2,
+            "what comes after has no state to be executed on: {traces}"
+        );
+        assert_eq!(traces[0]["txHash"], json!(first_hash));
+        assert!(traces[0]["result"].is_object() && traces[0].get("error").is_none(), "{traces}");
+        assert_eq!(traces[1]["txHash"], json!(early_hash));
+        assert!(traces[1]["error"].as_str().unwrap().contains("nonce"), "{traces}");
+        assert!(traces[1].get("result").is_none(), "{traces}");
+    }
+
+    let mut broken = first.to_vec();
+    let end = broken.len();
+    broken[end - 32..].fill(0xff);
+    let unsigned = refuse(&node, &altered(&next, "transactions", json!([Bytes::from(broken)]))).await;
+    let shown = node.result("debug_getBadBlocks", json!([])).await;
+    assert_eq!((&shown[0]["hash"], &shown[1]["hash"]), (&json!(unsigned), &json!(hash)), "the newest first");
+    assert_eq!(shown[0]["block"]["transactions"][0]["from"], json!(Address::ZERO));
+    let traces = node.result("debug_traceBadBlock", json!([unsigned])).await;
+    assert_eq!(traces.as_array().unwrap().len(), 1);
+    assert!(traces[0]["error"].as_str().unwrap().contains("signature"), "{traces}");
+
+    let elsewhere = refuse(&node, &altered(&next, "blockNumber", json!("0x9"))).await;
+    assert_eq!(
+        node.code("debug_traceBadBlock", json!([elsewhere])).await,
+        -32000,
+        "it says that it is block 9"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_block_on_the_way_to_a_far_head_is_shown() {
+    let source = node();
+    let mut payloads = Vec::new();
+    let mut parent = genesis();
+    for number in 1..=6 {
+        let payload = build(&source, parent, 1000 * number).await;
+        source.result("engine_newPayloadV4", new_payload(&payload)).await;
+        parent = hash_of(&payload);
+        payloads.push(payload);
+    }
+    let bad = altered(&payloads[4], "stateRoot", json!(B256::repeat_byte(3)));
+    let head = altered(&payloads[5], "parentHash", bad["blockHash"].clone());
+    (payloads[4], payloads[5]) = (bad, head);
+    let at_once_cost = 2 * portico_stages::BLOCK_COST;
+    let node = node_upon(DevChain::with(TipSettings { at_once_cost, ..TipSettings::default() }));
+    for payload in payloads.iter().rev() {
+        node.result("engine_newPayloadV4", new_payload(payload)).await;
+    }
+    let head = hash_of(&payloads[5]);
+    assert_eq!(choose(&node, head).await, "SYNCING");
+    node.chain.tip.wait_caught_up().unwrap();
+    assert_eq!(choose(&node, head).await, "INVALID");
+    let shown = node.result("debug_getBadBlocks", json!([])).await;
+    assert_eq!(shown.as_array().unwrap().len(), 1, "{shown}");
+    assert_eq!((&shown[0]["hash"], &shown[0]["block"]["number"]), (&payloads[4]["blockHash"], &json!("0x5")));
 }

@@ -3,15 +3,13 @@
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::geth::{
-    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
-};
+use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
     types::{ErrorObjectOwned, Params},
 };
-use portico_query::{CallOverrides, GethTransactionTrace, QueryError, ReceiptAt, Snapshot};
+use portico_query::{CallOverrides, QueryError, ReceiptAt, Snapshot};
 use serde::Deserialize;
 
 use crate::{
@@ -177,11 +175,6 @@ impl Debug {
         let answer = move |snapshot: &Snapshot<'_>| answer(snapshot, snapshot.require(block)?);
         self.workers.read(Class::Light, answer).await.map_err(with_general_code)
     }
-}
-
-pub(crate) fn results(traces: Vec<GethTransactionTrace>) -> Vec<TraceResult> {
-    let traces = traces.into_iter();
-    traces.map(|trace| TraceResult::new_success(trace.trace, Some(trace.transaction_hash))).collect()
 }
 
 #[async_trait]

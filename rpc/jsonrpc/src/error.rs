@@ -215,7 +215,10 @@ fn query_code(error: &QueryError) -> i32 {
         }
         QueryError::Call(CallError::Read(_)) | QueryError::Trie(_) | QueryError::StateRoot { .. } => INTERNAL,
         QueryError::ChangesGone { .. } => PRUNED,
-        QueryError::BadBlockNotFound(_) | QueryError::UnknownPreimage(_) => INVALID_INPUT,
+        QueryError::BadBlockNotFound(_)
+        | QueryError::BadBlockParentGone { .. }
+        | QueryError::BadBlockNumber { .. }
+        | QueryError::UnknownPreimage(_) => INVALID_INPUT,
         QueryError::NoSuchTable(_) => INVALID_PARAMS,
         QueryError::BlockNotFound(_) | QueryError::TransactionNotFound(_) => NOT_FOUND,
         QueryError::Undecodable { .. }

@@ -83,6 +83,7 @@ pub fn methods(
                 module.merge(debug::Debug::new(workers.clone()).into_rpc())?;
                 module.merge(debug_state::DebugState::new(workers.clone()).into_rpc())?;
                 streamed.extend(debug::STREAMED);
+                streamed.extend(debug_state::STREAMED);
             }
             Namespace::Trace => {
                 module.merge(trace::Trace::new(workers.clone()).into_rpc())?;

@@ -286,9 +286,29 @@ pub enum QueryError {
         /// First block that has it.
         first_block: u64,
     },
-    /// Blocks that were refused are not kept.
+    /// No block with this hash is among those that were refused last.
     #[error("bad block {0} not found")]
     BadBlockNotFound(B256),
+    /// The state after a bad block's parent is neither on the chain nor in memory.
+    #[error(
+        "the state before bad block {hash} is not at hand: its parent {parent} is not on the chain any more"
+    )]
+    BadBlockParentGone {
+        /// The bad block.
+        hash: B256,
+        /// Its parent.
+        parent: B256,
+    },
+    /// A bad block is not where its header says: it cannot be executed.
+    #[error("bad block {hash} says that it is block {number}, but its parent is block {parent}")]
+    BadBlockNumber {
+        /// The bad block.
+        hash: B256,
+        /// Its number by its header.
+        number: u64,
+        /// Its parent's number.
+        parent: u64,
+    },
     /// What was hashed is not kept.
     #[error("unknown preimage of {0}")]
     UnknownPreimage(B256),

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io::Write};
 
 use alloy_evm::overrides::apply_block_overrides;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use portico_evm::{EvmEnv, Traced, inspect_call};
@@ -56,19 +56,6 @@ impl Snapshot<'_> {
         self.geth_traces(&block, Wanted::All, options)
     }
 
-    /// Traces all transactions of any block whose parent is canonical.
-    ///
-    /// # Errors
-    /// Also [`QueryError::Undecodable`] for bytes that are no block.
-    pub fn geth_raw_block_traces(
-        &self,
-        rlp: &Bytes,
-        options: GethDebugTracingOptions,
-    ) -> Result<Vec<TransactionTrace>, QueryError> {
-        let block = self.decode_block(rlp)?;
-        self.geth_traces(&block, Wanted::All, options)
-    }
-
     /// Writes a transaction's trace as JSON while it is executed again.
     ///
     /// # Errors
@@ -96,14 +83,24 @@ impl Snapshot<'_> {
         options: GethDebugTracingOptions,
         out: &mut dyn Write,
     ) -> Result<(), QueryError> {
+        out.write_all(b"[").map_err(unwritable)?;
+        self.write_members(block, options, out)?;
+        out.write_all(b"]").map_err(unwritable)
+    }
+
+    /// The members of the list that [`Snapshot::write_block_traces`] writes.
+    pub(crate) fn write_members(
+        &self,
+        block: &FullBlock,
+        options: GethDebugTracingOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), QueryError> {
         let hashes = block.parts.transactions.iter().map(|transaction| transaction.tx_hash());
         let heads = hashes.enumerate().map(|(index, hash)| {
             let comma = if index == 0 { "" } else { "," };
             format!("{comma}{{\"txHash\":\"{hash}\",\"result\":")
         });
-        out.write_all(b"[").map_err(unwritable)?;
-        self.write_traces(block, Wanted::All, options, heads.collect(), "}", out)?;
-        out.write_all(b"]").map_err(unwritable)
+        self.write_traces(block, Wanted::All, options, heads.collect(), "}", out)
     }
 
     /// Each trace stands between its head and `tail`.

@@ -16,6 +16,7 @@
 //! It knows no protocol's error codes and no server, and no JSON but that of traces too large to be kept.
 
 mod access_lists;
+mod bad_blocks;
 mod blocks;
 mod bundles;
 mod call;
@@ -52,6 +53,7 @@ mod sync;
 mod transactions;
 
 pub use alloy_eips::{BlockId, BlockNumberOrTag};
+pub use bad_blocks::{BadBlock, BadBlockSource};
 pub use blocks::FullBlock;
 pub use bundles::{BundledTransaction, CallBundle, ExecutedBundle, StateWithin};
 pub use call::CallRequest;

@@ -15,7 +15,8 @@ use portico_tracers::Budget;
 use portico_txpool::Pool;
 
 use crate::{
-    Helpers, PendingSource, QueryError, SeenBlock, SubmitObserver, SyncSource, past_trie::PastTrieCache,
+    BadBlockSource, Helpers, PendingSource, QueryError, SeenBlock, SubmitObserver, SyncSource,
+    past_trie::PastTrieCache,
 };
 
 /// Bounds on what one call may cost.
@@ -87,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) pool_seen: Mutex<Option<SeenBlock>>,
     /// Who knows of a head that was chosen but not reached.
     pub(crate) sync_source: OnceLock<Arc<dyn SyncSource>>,
+    /// Who sees bad blocks.
+    pub(crate) bad_block_source: OnceLock<Arc<dyn BadBlockSource>>,
     /// Who makes pending blocks.
     pub(crate) pending_source: OnceLock<Arc<dyn PendingSource>>,
     /// Who is told of what our users send.
@@ -107,6 +110,7 @@ impl Query {
                 pool: OnceLock::new(),
                 pool_seen: Mutex::default(),
                 sync_source: OnceLock::new(),
+                bad_block_source: OnceLock::new(),
                 pending_source: OnceLock::new(),
                 submit_observer: OnceLock::new(),
             }),

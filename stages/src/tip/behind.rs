@@ -268,6 +268,11 @@ impl Tip {
     fn note_fault(&self, parent: B256, reason: &InvalidReason, bad: &[B256]) -> Result<(), StageError> {
         tracing::warn!(%reason, hash = ?bad.first(), "the chosen head has a bad block before it");
         let fault = self.fault_upon(parent, reason)?;
+        if let Some(first) = bad.first()
+            && let Some(block) = self.block_beside(*first)?
+        {
+            self.keep_bad(block, &fault.reason);
+        }
         self.refuse(bad.iter().copied(), fault);
         Ok(())
     }

@@ -209,6 +209,7 @@ impl Tip {
                 Ok(false) => return Ok(None),
                 Err(StageError::InvalidBlock { reason, .. }) => {
                     let fault = self.fault_upon(parent, &reason)?;
+                    self.keep_bad(block.clone(), &fault.reason);
                     let bad = blocks[position..].iter().map(|block| block.hash);
                     return Ok(Some(self.refuse(bad, fault)));
                 }

@@ -12,7 +12,7 @@ use portico_db::{Layer, View};
 
 use crate::{
     StageError,
-    tip::{TipSettings, cost},
+    tip::{TipSettings, bad::BadBlocks, cost},
 };
 
 /// A block whose state is in memory.
@@ -102,6 +102,8 @@ pub(super) struct Tree {
     /// Blocks that are being written, from the base's child on; their nodes are gone but for the last one.
     pub(super) persisting: Vec<(u64, B256)>,
     invalid: Remembered<Fault>,
+    /// Those of them that are bad themselves.
+    pub(super) bad: BadBlocks,
     waiting: Remembered<Arc<BlockParts>>,
     /// Blocks that nobody has executed: in the database, or about to be.
     aside: HashMap<B256, Aside>,
@@ -131,6 +133,7 @@ impl Tree {
             named,
             persisting: Vec::new(),
             invalid: Remembered::new(INVALID_BLOCKS_MAX),
+            bad: BadBlocks::default(),
             waiting: Remembered::new(settings.waiting_blocks_max),
             aside,
             unwritten: Vec::new(),

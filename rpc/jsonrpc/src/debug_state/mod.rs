@@ -4,13 +4,12 @@
 //! slots, and a range of blocks includes both ends.
 
 mod answers;
+mod bad_blocks;
 
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rpc_types_eth::{Bundle, StateContext, TransactionRequest};
-use alloy_rpc_types_trace::geth::{
-    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
-};
+use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
@@ -19,9 +18,9 @@ use portico_query::{CallBundle, FullBlock, PageOptions, QueryError, Snapshot, St
 
 pub use self::answers::{AccountRange, AccountThen, Number, StorageRange, Witness, WitnessMode};
 use self::answers::{address_key, slot_key};
+pub(crate) use self::bad_blocks::STREAMED;
 use crate::{
     Workers,
-    debug::results,
     error::{invalid_params, with_general_code},
     workers::Class,
 };
@@ -41,18 +40,6 @@ pub trait DebugStateApi {
         at: Option<StateContext>,
         options: Option<GethDebugTracingCallOptions>,
     ) -> RpcResult<Vec<Vec<GethTrace>>>;
-
-    /// Traces a block that was refused. None of them are kept.
-    #[method(name = "traceBadBlock")]
-    async fn trace_bad_block(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>>;
-
-    /// Blocks that were refused. None of them are kept.
-    #[method(name = "getBadBlocks")]
-    fn get_bad_blocks(&self) -> RpcResult<Vec<Bytes>>;
 
     /// State roots after each transaction of a block.
     #[method(name = "intermediateRoots")]
@@ -174,22 +161,6 @@ impl DebugStateApiServer for DebugState {
             snapshot.geth_call_traces(bundles, at, options.state_overrides, options.tracing_options)
         })
         .await
-    }
-
-    async fn trace_bad_block(
-        &self,
-        hash: B256,
-        options: Option<GethDebugTracingOptions>,
-    ) -> RpcResult<Vec<TraceResult>> {
-        self.read(move |snapshot| {
-            let rlp = snapshot.bad_block(hash)?;
-            Ok(results(snapshot.geth_raw_block_traces(&rlp, options.unwrap_or_default())?))
-        })
-        .await
-    }
-
-    fn get_bad_blocks(&self) -> RpcResult<Vec<Bytes>> {
-        Ok(Vec::new())
     }
 
     async fn intermediate_roots(

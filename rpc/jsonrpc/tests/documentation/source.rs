@@ -54,7 +54,7 @@ const READS: &[(&str, &str)] = &[
     ("block_traces", "state history"),
     ("write_replayed_block", "state history"),
     ("geth_block_traces", "state history"),
-    ("geth_raw_block_traces", "state history"),
+    ("write_bad_block_traces", "state history"),
     ("geth_call_trace", "state history"),
     ("trace_calls", "state history"),
     ("trace_raw_transaction", "state history"),

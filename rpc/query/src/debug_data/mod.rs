@@ -5,7 +5,7 @@ mod ranges;
 mod roots;
 mod witness;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::Bytes;
 use portico_chain::read_access_list;
 use portico_db::tables::TABLES;
 
@@ -34,13 +34,5 @@ impl Snapshot<'_> {
     pub fn raw_access_list(&self, block_number: u64) -> Result<Bytes, QueryError> {
         let rlp = read_access_list(&self.txn, block_number)?;
         rlp.map(Into::into).ok_or(QueryError::NoAccessList { block_number })
-    }
-
-    /// A block that was refused, as RLP. None of them are kept.
-    ///
-    /// # Errors
-    /// [`QueryError::BadBlockNotFound`].
-    pub fn bad_block(&self, hash: B256) -> Result<Bytes, QueryError> {
-        Err(QueryError::BadBlockNotFound(hash))
     }
 }
