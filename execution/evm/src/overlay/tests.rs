@@ -96,6 +96,8 @@ fn slots_are_new_where_the_reader_has_none() {
 
     let mut overlay = Overlay::new(&mut state);
     overlay.begin_block(1);
+    // As the EVM does before it writes.
+    assert_eq!(overlay.storage(ALICE, old.into()).unwrap(), U256::from(5));
     commit(&mut overlay, touched(&[(old, 6), (new, 7)]));
     let writes = overlay.to_writes();
     assert_eq!(writes.accounts[0].slots, [written(old, 6, false), written(new, 7, true)]);
