@@ -314,7 +314,7 @@ pub enum QueryError {
         /// Its parent's number.
         parent: u64,
     },
-    /// What was hashed is not kept.
+    /// Nothing in the database has this hash.
     #[error("unknown preimage of {0}")]
     UnknownPreimage(B256),
     /// No table has this name.
