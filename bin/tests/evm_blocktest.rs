@@ -127,3 +127,68 @@ fn tests_are_traced_as_they_run() {
     assert!(lines.iter().any(|line| line["opName"].is_string()), "{lines:?}");
     assert!(lines.iter().all(|line| line.get("stack").is_none()), "{lines:?}");
 }
+
+/// Calls `etc/evm` as the consumer of the spec tests calls go-ethereum's `evm`, and reads its results as that does.
+#[cfg(unix)]
+fn results(arguments: &[&str]) -> Vec<Value> {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../etc/evm"))
+        .env("PORTICO", env!("CARGO_BIN_EXE_portico"))
+        .args(arguments)
+        .output()
+        .expect("a shell");
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    let results: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    results.as_array().expect("a list").clone()
+}
+
+#[cfg(unix)]
+#[test]
+fn the_consumer_of_the_spec_tests_reads_results_as_those_of_go_ethereum() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fixture(folder.path());
+    let all = results(&["blocktest", &path]);
+    let passed: Vec<(&str, bool)> =
+        all.iter().map(|case| (case["name"].as_str().unwrap(), case["pass"].as_bool().unwrap())).collect();
+    assert_eq!(passed, [("bad 'quoted' $HOME", false), ("good", true), ("not bad 'quoted' $HOME", false)]);
+    assert_eq!(all[1], json!({ "name": "good", "pass": true, "fork": "Frontier" }));
+    assert!(all[0]["error"].as_str().unwrap().starts_with("head: expected 0x1111"), "{}", all[0]);
+    // As Python escapes a name, with what it asks for to debug a case.
+    let one =
+        results(&["--verbosity", "100", "blocktest", "--trace", "--run", r"^bad\ 'quoted'\ \$HOME", &path]);
+    assert_eq!(one.len(), 1);
+
+    let nothing = portico(&["evm", "blocktest", "--geth-json", "--run", "no such case", &path]);
+    assert_eq!(nothing.status.code(), Some(1), "a name that is not there must not look as if it had passed");
+    let other = portico(&["evm", "statetest", "--geth-json", &path]);
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn state_tests_have_a_result_for_each_expectation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sender = "0xa94f5374fce5edbc8e2a8697c15331677e6ebf0b";
+    let post = |byte: &str| {
+        json!({ "hash": format!("0x{}", byte.repeat(32)), "logs": format!("0x{}", "22".repeat(32)),
+            "indexes": { "data": 0, "gas": 0, "value": 0 } })
+    };
+    let case = json!({
+        "env": { "currentCoinbase": "0x00000000000000000000000000000000000000fe", "currentGasLimit": "0x989680",
+            "currentNumber": "0x1", "currentTimestamp": "0x3e8", "currentDifficulty": "0x20000" },
+        "pre": { sender: { "balance": "0x1000000000000", "nonce": "0x0", "code": "0x", "storage": {} } },
+        "transaction": { "data": ["0x"], "gasLimit": ["0x5208"], "gasPrice": "0xa", "nonce": "0x0",
+            "to": "0x00000000000000000000000000000000000000aa", "value": ["0x1"],
+            "secretKey": "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8" },
+        "post": { "Berlin": [post("11")], "Nowhere": [post("33")] },
+    });
+    let path = folder.path().join("case.json");
+    std::fs::write(&path, json!({ "transfer": case }).to_string()).expect("a file");
+    let all = results(&["statetest", &path.display().to_string()]);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(
+        (&all[0]["name"], &all[0]["fork"], &all[0]["pass"]),
+        (&json!("transfer"), &json!("Berlin"), &json!(false))
+    );
+    assert!(all[0]["error"].as_str().unwrap().starts_with("state root: expected 0x1111"), "{}", all[0]);
+    assert_eq!((&all[1]["fork"], &all[1]["error"]), (&json!("Nowhere"), &json!("not run: unknown network")));
+}

@@ -31,6 +31,7 @@ use portico_tracers::TraceFields;
 const FORKS_HELP: &str = "Forks: Frontier, Homestead, EIP150 (TangerineWhistle), EIP158 (SpuriousDragon), Byzantium, \
     Constantinople, ConstantinopleFix (Petersburg), Istanbul, MuirGlacier, Berlin, London, ArrowGlacier, GrayGlacier, \
     Paris (Merge), Shanghai, Cancun, Prague, Osaka, BPO1, BPO2, BPO3, BPO4, BPO5, Amsterdam.\n\
+    Amsterdam@bal-devnet-4: Amsterdam as of April 2026, of that development network and the test release bal@v5.7.0.\n\
     Changes: BerlinToLondonAt5 (block), CancunToPragueAtTime15k (seconds), ArrowGlacierToParisAtDiffC0000, \
     HomesteadToDaoAt5.\n\
     Exit codes: 0 done, 2 execution failed, 3 configuration, 4 missing block hash, 10 input, 11 files.";

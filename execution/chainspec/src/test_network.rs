@@ -46,7 +46,8 @@ struct TestNetwork {
 impl ChainSpec {
     /// A chain with the rules of a test network; its genesis block holds nothing.
     ///
-    /// `blob_params` replace those of the newest fork. The deposit contract is mainnet's.
+    /// `blob_params` replace those of the newest fork. The deposit contract is mainnet's. Amsterdam by other rules than the final
+    /// ones has their name behind an `@`: `Amsterdam@bal-devnet-4`.
     ///
     /// # Errors
     /// [`ChainSpecError::UnknownTestNetwork`] when there is no such name, and when the parameters make no sense.
@@ -56,7 +57,15 @@ impl ChainSpec {
         blob_params: Option<TestBlobParams>,
     ) -> Result<Self, ChainSpecError> {
         let unknown = || ChainSpecError::UnknownTestNetwork { name: name.to_owned() };
-        let network = TestNetwork::parse(name).ok_or_else(unknown)?;
+        let (forks, rules) = name.split_once('@').map_or((name, None), |(forks, rules)| (forks, Some(rules)));
+        let network = TestNetwork::parse(forks).ok_or_else(unknown)?;
+        let amsterdam_rules = match rules {
+            None => AmsterdamRules::Final,
+            Some(rules) if network.newest() == Fork::Amsterdam => {
+                AmsterdamRules::by_name(rules).ok_or_else(unknown)?
+            }
+            Some(_) => return Err(unknown()),
+        };
         let schedule = ForkSchedule::new(network.activations())?;
         let newest = network.newest();
         let blobs = BlobSchedule::new(&schedule, |fork| match blob_params {
@@ -77,7 +86,7 @@ impl ChainSpec {
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
             contract_size_limit: None,
             zero_base_fee: false,
-            amsterdam_rules: AmsterdamRules::Final,
+            amsterdam_rules,
             blobs,
             header: GenesisFields::default(),
             alloc: Vec::new(),
@@ -196,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn amsterdam_can_be_that_of_a_development_network() {
+        for (name, rules) in [
+            ("Amsterdam", AmsterdamRules::Final),
+            ("Amsterdam@final", AmsterdamRules::Final),
+            ("Amsterdam@bal-devnet-4", AmsterdamRules::BalDevnet4),
+            ("BPO2ToAmsterdamAtTime15k@bal-devnet-4", AmsterdamRules::BalDevnet4),
+        ] {
+            assert_eq!(spec(name).amsterdam_rules(), rules, "{name}");
+            assert_eq!(fork_at(&spec(name), 9, 15_000), Fork::Amsterdam, "{name}");
+        }
+    }
+
+    #[test]
     fn blob_parameters_can_be_given() {
         let given = TestBlobParams { target: 1, max: 2, update_fraction: 3 };
         let bpo1 = ChainSpec::for_test_network("BPO1", 1, Some(given)).unwrap();
@@ -215,6 +237,10 @@ mod tests {
             "LondonToBerlinAt5",
             "BerlinToLondonAtTime15k",
             "ParisToShanghaiAt5",
+            "Osaka@bal-devnet-4",
+            "Amsterdam@bal-devnet-9",
+            "Amsterdam@",
+            "@bal-devnet-4",
         ] {
             let error = ChainSpec::for_test_network(name, 1, None).unwrap_err();
             assert!(matches!(error, ChainSpecError::UnknownTestNetwork { .. }), "{name}: {error}");

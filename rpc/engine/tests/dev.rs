@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::{Address, B256, U64};
 use common::DevChain;
 use jsonrpsee::RpcModule;
-use portico_chainspec::DEV_ACCOUNTS;
+use portico_chainspec::{ChainSpec, DEV_ACCOUNTS};
 use portico_engine::{Dev, DevSettings, Engine, EngineSettings, dev_account_methods, dev_methods};
 use portico_query::{Pool, Snapshot};
+use portico_stages::TipSettings;
 use portico_txpool::Settings;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ impl Drop for Network {
 }
 
 fn network(period: Option<Duration>) -> Network {
-    let chain = DevChain::new();
+    let chain = DevChain::of(ChainSpec::dev(), TipSettings::default());
     let pool = Pool::new(Settings::default(), chain.query.spec().clone());
     chain.query.set_pool(Arc::new(pool));
     chain.query.follow_head().unwrap();

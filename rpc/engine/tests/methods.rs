@@ -25,7 +25,7 @@ struct Node {
 }
 
 fn node() -> Node {
-    node_upon(DevChain::new())
+    node_upon(DevChain::of(ChainSpec::dev(), TipSettings::default()))
 }
 
 fn node_upon(chain: DevChain) -> Node {
@@ -272,7 +272,8 @@ async fn far_behind_calls_are_answered_at_once_and_the_head_is_reached_meanwhile
         payloads.push(payload);
     }
     let at_once_cost = 3 * portico_stages::BLOCK_COST;
-    let node = node_upon(DevChain::with(TipSettings { at_once_cost, ..TipSettings::default() }));
+    let node =
+        node_upon(DevChain::of(ChainSpec::dev(), TipSettings { at_once_cost, ..TipSettings::default() }));
     let highest = || {
         let status = node.chain.query.snapshot().unwrap().sync_status().unwrap();
         status.map(|status| status.highest_block)
@@ -419,7 +420,8 @@ async fn a_bad_block_on_the_way_to_a_far_head_is_shown() {
     let head = altered(&payloads[5], "parentHash", bad["blockHash"].clone());
     (payloads[4], payloads[5]) = (bad, head);
     let at_once_cost = 2 * portico_stages::BLOCK_COST;
-    let node = node_upon(DevChain::with(TipSettings { at_once_cost, ..TipSettings::default() }));
+    let node =
+        node_upon(DevChain::of(ChainSpec::dev(), TipSettings { at_once_cost, ..TipSettings::default() }));
     for payload in payloads.iter().rev() {
         node.result("engine_newPayloadV4", new_payload(payload)).await;
     }

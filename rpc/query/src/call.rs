@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_consensus::{Header, constants::KECCAK_EMPTY};
+use alloy_eip7928::{BlockAccessIndex, BlockAccessList};
 use alloy_evm::{
     overrides::{OverrideBlockHashes, apply_block_overrides},
     rpc::TryIntoTxEnv,
@@ -17,6 +18,7 @@ use revm::{
     Database, DatabaseCommit,
     bytecode::Bytecode,
     context::result::{ExecutionResult, HaltReason, ResultAndState},
+    database_interface::bal::BalState,
     primitives::AddressMap,
     state::{Account as EvmAccount, AccountId, AccountInfo},
 };
@@ -181,6 +183,8 @@ pub(crate) struct CallDatabase<'s, 'q> {
     /// From this block on the canonical chain does not count.
     block_number: u64,
     precompiles: PrecompileChanges,
+    /// Notes what is read and changed, while somebody wants to know.
+    access: BalState,
     snapshot: &'s Snapshot<'q>,
     ticks: u32,
 }
@@ -196,6 +200,7 @@ impl<'s, 'q> CallDatabase<'s, 'q> {
             block_hashes: BTreeMap::new(),
             block_number,
             precompiles: PrecompileChanges::default(),
+            access: BalState::default(),
             snapshot,
             ticks: 0,
         })
@@ -214,6 +219,21 @@ impl<'s, 'q> CallDatabase<'s, 'q> {
     /// Where precompiled contracts are.
     pub fn precompile_changes_mut(&mut self) -> &mut PrecompileChanges {
         &mut self.precompiles
+    }
+
+    /// From now on an access list is made of what is read and changed (EIP-7928), as before the first transaction.
+    pub fn begin_access_list(&mut self) {
+        self.access = BalState::default().with_bal_builder();
+    }
+
+    /// What comes is the transaction with this number, beginning with one, or what follows the last one.
+    pub fn set_access_index(&mut self, index: u64) {
+        self.access.bal_index = BlockAccessIndex::new(index);
+    }
+
+    /// The access list since it was begun, if it was.
+    pub fn take_access_list(&mut self) -> Option<BlockAccessList> {
+        self.access.take_built_alloy_bal()
     }
 }
 
@@ -270,6 +290,7 @@ impl Database for CallDatabase<'_, '_> {
 
 impl DatabaseCommit for CallDatabase<'_, '_> {
     fn commit(&mut self, changes: AddressMap<EvmAccount>) {
+        self.access.commit(&changes);
         self.overlay.commit(changes);
     }
 }

@@ -6,7 +6,7 @@ use alloy_eips::BlockId;
 use alloy_evm::rpc::EthTxEnvError;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chain::ChainError;
-use portico_chainspec::Fork;
+use portico_chainspec::{AmsterdamRules, Fork};
 use portico_db::DbError;
 use portico_evm::{CallError, ExecutionError};
 use portico_state::StateError;
@@ -228,11 +228,16 @@ pub enum QueryError {
         /// How many may be.
         limit: u64,
     },
-    /// Blocks of this fork cannot be simulated yet.
-    #[error("block {block_number} is of {fork}, whose blocks cannot be simulated yet")]
+    /// Blocks by the rules of a development network cannot be simulated.
+    #[error(
+        "block {block_number} is of {fork} by the rules of {}, whose blocks cannot be simulated",
+        rules.name()
+    )]
     ForkNotSimulated {
         /// The fork.
         fork: Fork,
+        /// What the fork means on this chain.
+        rules: AmsterdamRules,
         /// The simulated block.
         block_number: u64,
     },
@@ -309,7 +314,7 @@ pub enum QueryError {
         /// Its parent's number.
         parent: u64,
     },
-    /// What was hashed is not kept.
+    /// Nothing in the database has this hash.
     #[error("unknown preimage of {0}")]
     UnknownPreimage(B256),
     /// No table has this name.

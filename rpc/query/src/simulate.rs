@@ -45,6 +45,8 @@ pub struct Simulation {
 pub struct BlockRequest {
     /// Fields that are not to follow from the block before.
     pub overrides: BlockOverrides,
+    /// The slot, from Amsterdam on; the one after the parent's unless it is given.
+    pub slot_number: Option<u64>,
     /// Withdrawals; none unless they are given.
     pub withdrawals: Option<Vec<Withdrawal>>,
     /// What is to be changed in the state before the first call.

@@ -15,6 +15,7 @@ mod hashing;
 mod history;
 mod history_write;
 mod plain;
+mod preimage;
 mod range;
 
 pub use change_rows::SortSpace;
@@ -39,4 +40,5 @@ pub use plain::{
     PlainReader, PlainWriter, iter_accounts, iter_storage, read_account, read_code, read_storage, write_code,
 };
 pub use portico_db::models::{Account, AccountChange, StorageChange, StorageEntry, TraceAddress};
+pub use preimage::{find_address, find_slot};
 pub use range::{AsOf, visit_accounts, visit_slots};

@@ -337,25 +337,49 @@ async fn unsigned_legacy_transactions_have_no_signature() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn blocks_of_amsterdam_are_not_simulated_wrongly() {
-    let Some(folder) = fixture(CHAIN) else { return };
+/// The chain, with Amsterdam after it: at 1000.
+fn node_with_amsterdam(rules: &str) -> Option<RpcNode> {
+    let folder = fixture(CHAIN)?;
     let genesis = std::fs::read_to_string(folder.join("genesis.json")).unwrap();
     let mut genesis: Value = serde_json::from_str(&genesis).unwrap();
     genesis["config"]["amsterdamTime"] = 1000.into();
+    genesis["config"]["amsterdamRules"] = rules.into();
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("genesis.json");
     std::fs::write(&path, genesis.to_string()).unwrap();
-    let node = RpcNode::import(&path, &folder.join("chain.rlp")).unwrap();
-    let at =
-        |time: u64| json!([{ "blockStateCalls": [{ "blockOverrides": { "time": format!("{time:#x}") } }] }]);
-    assert_eq!(result(&node, "eth_simulateV1", at(999)).await[0]["timestamp"], "0x3e7");
-    let (code, message) = error(&node, "eth_simulateV1", at(1000)).await;
-    assert_eq!(
-        (code, message.as_str()),
-        (-32004, "block 55 is of Amsterdam, whose blocks cannot be simulated yet")
-    );
+    Some(RpcNode::import(&path, &folder.join("chain.rlp")).unwrap())
+}
+
+fn blocks_at(times: &[u64]) -> Value {
+    let blocks = times.iter().map(|time| json!({ "blockOverrides": { "time": format!("{time:#x}") } }));
+    json!([{ "blockStateCalls": blocks.collect::<Vec<_>>() }])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_blocks_go_on_into_amsterdam() {
+    let Some(node) = node_with_amsterdam("final") else { return };
+    let blocks = result(&node, "eth_simulateV1", blocks_at(&[999, 1000, 1012])).await;
+    assert_eq!(blocks[0]["timestamp"], "0x3e7");
+    for field in ["slotNumber", "blockAccessListHash"] {
+        assert!(blocks[0].get(field).is_none(), "{field}");
+    }
+    assert_eq!((&blocks[1]["slotNumber"], &blocks[2]["slotNumber"]), (&json!("0x0"), &json!("0x1")));
+    for block in &blocks.as_array().unwrap()[1..] {
+        assert_eq!(block["blockAccessListHash"].as_str().map(str::len), Some(66), "{block}");
+    }
     let next = result(&node, "eth_config", json!([])).await["next"].clone();
     assert_eq!(next["activationTime"], 1000);
     assert!(next["systemContracts"].get("BUILDER_DEPOSIT_CONTRACT_ADDRESS").is_some(), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amsterdam_by_the_rules_of_a_development_network_is_not_simulated_wrongly() {
+    let Some(node) = node_with_amsterdam("bal-devnet-4") else { return };
+    assert_eq!(result(&node, "eth_simulateV1", blocks_at(&[999])).await[0]["timestamp"], "0x3e7");
+    let (code, message) = error(&node, "eth_simulateV1", blocks_at(&[1000])).await;
+    assert_eq!(code, -32004);
+    assert_eq!(
+        message,
+        "block 55 is of Amsterdam by the rules of bal-devnet-4, whose blocks cannot be simulated"
+    );
 }

@@ -34,7 +34,8 @@ pub use exceptions::{Refusal, is_expected};
 pub use input::{FILE_BYTES_MAX, FixtureFile, for_each_file};
 pub use network::network_config;
 pub use report::{
-    BrokenFile, CaseId, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch, Report,
+    BrokenFile, CaseId, CaseResult, Counts, Difference, Failure, MismatchCount, Outcome, ReasonMismatch,
+    Report,
 };
 pub use runner::{CaseRunner, Notes, Part, RunOptions, run_cases};
 pub use state_test::{StateTestRunner, StateTestSettings, run_state_tests};

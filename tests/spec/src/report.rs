@@ -97,6 +97,23 @@ pub struct ReasonMismatch {
     pub got: String,
 }
 
+/// What became of one case, or of one of a state test's expectations.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CaseResult {
+    /// The case's name.
+    pub name: String,
+    /// Whether it was run and agreed.
+    pub pass: bool,
+    /// Network or fork.
+    pub fork: String,
+    /// Of a state test, the position among the fork's expectations.
+    #[serde(skip)]
+    pub index: Option<usize>,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// The result of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -109,6 +126,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// Refusals for another reason than the fixture's: how often each pair occurred, with the first case's name.
     pub reason_mismatches: Vec<MismatchCount>,
+    /// Every case by name, of a run that was asked to keep them; without files' entries that are no such tests.
+    #[serde(skip)]
+    pub results: Vec<CaseResult>,
     /// Why cases were skipped, and how many.
     pub skips: BTreeMap<&'static str, u64>,
     /// Fixture files read.
@@ -146,6 +166,25 @@ pub struct MismatchCount {
 }
 
 impl Report {
+    /// Keeps what became of one case.
+    pub(crate) fn keep(&mut self, case: CaseId<'_>, outcome: &Outcome) {
+        let error = match outcome {
+            Outcome::Passed(_) => None,
+            Outcome::Failed(Difference { what, expected, got }) => {
+                Some(format!("{what}: expected {expected}, got {got}"))
+            }
+            Outcome::Skipped(UNKNOWN_NETWORK) => Some(format!("not run: {UNKNOWN_NETWORK}")),
+            Outcome::Skipped(_) => return,
+        };
+        self.results.push(CaseResult {
+            name: case.name.to_owned(),
+            pass: error.is_none(),
+            fork: case.part.fork.to_owned(),
+            index: case.part.index,
+            error,
+        });
+    }
+
     /// Notes one case.
     pub fn add(&mut self, case: CaseId<'_>, outcome: Outcome) {
         let counts = self.forks.entry(case.part.fork.to_owned()).or_default();
@@ -206,6 +245,7 @@ impl Report {
             mine.skipped += counts.skipped;
         }
         self.failures.extend(other.failures);
+        self.results.extend(other.results);
         for mismatch in other.reason_mismatches {
             let MismatchCount { expected, got, case, count } = mismatch;
             self.add_mismatch(&case, ReasonMismatch { expected: expected.clone(), got });
@@ -253,6 +293,7 @@ impl Report {
         self.reason_mismatches.sort_by(|a, b| (&a.expected, &a.got).cmp(&(&b.expected, &b.got)));
         self.unopened.sort();
         self.broken.sort();
+        self.results.sort_by(|a, b| (&a.name, &a.fork, a.index).cmp(&(&b.name, &b.fork, b.index)));
     }
 }
 

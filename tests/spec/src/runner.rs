@@ -44,6 +44,8 @@ pub struct RunOptions {
     pub strict_exceptions: bool,
     /// Workers; 0 for one per processor.
     pub jobs: usize,
+    /// Whether the report has every case ([`Report::results`]), not only those that fail.
+    pub keeps_results: bool,
     /// Run only every n-th case (by position), for a quick look; 0 or 1 for all.
     pub every: u64,
 }
@@ -183,7 +185,11 @@ fn work<R: CaseRunner>(
         let mut add = |part: Part<'_>, outcome| {
             outcomes += 1;
             let id = CaseId { name: &case.name, file: &case.file.name, path: &path, part };
-            report.add(id, options.judge(outcome));
+            let outcome = options.judge(outcome);
+            if options.keeps_results {
+                report.keep(id, &outcome);
+            }
+            report.add(id, outcome);
         };
         // A panic is the worst that a block can do to a node: it fails the case, not the run.
         let ran = catch_unwind(AssertUnwindSafe(|| runner.run(&case.name, json, &mut add)));

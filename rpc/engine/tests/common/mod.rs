@@ -1,4 +1,4 @@
-//! The development chain at its genesis, with a tip upon it.
+//! A chain at its genesis, with a tip upon it.
 
 use std::sync::Arc;
 
@@ -18,11 +18,7 @@ pub struct DevChain {
 }
 
 impl DevChain {
-    pub fn new() -> Self {
-        Self::with(TipSettings::default())
-    }
-
-    pub fn with(tip_settings: TipSettings) -> Self {
+    pub fn of(spec: Arc<ChainSpec>, tip_settings: TipSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = DatabaseSettings {
             sync_mode: SyncMode::Bulk,
@@ -31,7 +27,6 @@ impl DevChain {
             ..DatabaseSettings::default()
         };
         let database = Arc::new(Database::open(&folder.path().join("db"), &settings).unwrap());
-        let spec = ChainSpec::dev();
         let context = StageContext {
             spec: &spec,
             settings: &StageSettings::default(),

@@ -97,7 +97,8 @@ pub trait DebugStateApi {
     #[method(name = "dbGet")]
     async fn db_get(&self, table: String, key: Option<Bytes>) -> RpcResult<Option<Bytes>>;
 
-    /// What was hashed to this. It is not kept.
+    /// What has this hash: code, the RLP of a header, a transaction, the address of an account or a storage slot of the newest
+    /// state, which is searched for as long as the call may work.
     #[method(name = "preimage")]
     async fn preimage(&self, hash: B256) -> RpcResult<Bytes>;
 
@@ -259,7 +260,7 @@ impl DebugStateApiServer for DebugState {
     }
 
     async fn preimage(&self, hash: B256) -> RpcResult<Bytes> {
-        self.read(move |_| Err(QueryError::UnknownPreimage(hash))).await
+        self.read(move |snapshot| snapshot.preimage(&hash)).await
     }
 
     async fn execution_witness(&self, block: BlockId, _: Option<WitnessMode>) -> RpcResult<Witness> {

@@ -1,6 +1,7 @@
 //! `eth_simulateV1`: blocks that could come next.
 
 use alloy_eips::{BlockId, eip4895::Withdrawal};
+use alloy_primitives::U64;
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     simulate::{SimCallResult, SimulateError, SimulatedBlock as RpcSimulatedBlock},
@@ -57,13 +58,17 @@ struct BlockArgument {
 struct OverridesArgument {
     fields: BlockOverrides,
     withdrawals: Option<Vec<Withdrawal>>,
+    slot_number: Option<u64>,
 }
 
 impl<'de> Deserialize<'de> for OverridesArgument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Map::deserialize(deserializer)?;
         let withdrawals = fields.remove("withdrawals").unwrap_or_default();
+        let slot_number = fields.remove("slotNumber").unwrap_or_default();
+        let slot_number: Option<U64> = serde_json::from_value(slot_number).map_err(D::Error::custom)?;
         Ok(Self {
+            slot_number: slot_number.map(|slot| slot.to()),
             withdrawals: serde_json::from_value(withdrawals).map_err(D::Error::custom)?,
             fields: serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?,
         })
@@ -72,9 +77,11 @@ impl<'de> Deserialize<'de> for OverridesArgument {
 
 impl From<BlockArgument> for BlockRequest {
     fn from(block: BlockArgument) -> Self {
-        let OverridesArgument { fields, withdrawals } = block.block_overrides.unwrap_or_default();
+        let OverridesArgument { fields, withdrawals, slot_number } =
+            block.block_overrides.unwrap_or_default();
         Self {
             overrides: fields,
+            slot_number,
             withdrawals,
             state: overrides(block.state_overrides),
             calls: block.calls.unwrap_or_default(),
@@ -153,11 +160,12 @@ mod tests {
     #[test]
     fn withdrawals_stand_beside_the_other_fields_of_a_block() {
         let withdrawal = json!({ "index": "0x1", "validatorIndex": "0x2", "address": alloy_primitives::Address::ZERO, "amount": "0x3" });
-        let overrides = json!({ "number": "0x5", "withdrawals": [withdrawal], "blockHash": { "7": alloy_primitives::B256::ZERO } });
+        let overrides = json!({ "number": "0x5", "slotNumber": "0x10", "withdrawals": [withdrawal], "blockHash": { "7": alloy_primitives::B256::ZERO } });
         let block: BlockArgument = serde_json::from_value(json!({ "blockOverrides": overrides })).unwrap();
         let request = BlockRequest::from(block);
         assert_eq!(request.overrides.number, Some(alloy_primitives::U256::from(5)));
         assert_eq!(request.overrides.block_hash.unwrap().len(), 1);
+        assert_eq!(request.slot_number, Some(16));
         assert_eq!(request.withdrawals.unwrap()[0].amount, 3);
         let empty: BlockArgument =
             serde_json::from_value(json!({ "blockOverrides": null, "calls": null })).unwrap();

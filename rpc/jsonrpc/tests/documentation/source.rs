@@ -86,6 +86,7 @@ const READS: &[(&str, &str)] = &[
     ("transaction_by_nonce", "state history"),
     ("modified_accounts", "changes by block"),
     ("balance_changes", "changes by block"),
+    ("preimage", "transaction index"),
     ("intermediate_roots", "changes by block"),
     ("logs_since", "receipts, log index"),
 ];

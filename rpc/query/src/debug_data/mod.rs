@@ -1,6 +1,7 @@
 //! What is asked for by those who look into a node: ranges of the state, what blocks changed, roots, raw rows.
 
 mod modified;
+mod preimage;
 mod ranges;
 mod roots;
 mod witness;

@@ -1,5 +1,7 @@
 //! One simulated block: its header, its calls, and what they leave.
 
+use std::collections::BTreeMap;
+
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::{eip4895::Withdrawal, eip6110::DEPOSIT_REQUEST_TYPE, eip7685::Requests};
 use alloy_evm::{
@@ -8,16 +10,18 @@ use alloy_evm::{
     eth::eip6110::accumulate_deposits_from_receipts,
     overrides::OverrideBlockHashes,
 };
-use alloy_primitives::{Sealed, U256};
+use alloy_primitives::{Address, Sealed, U256, keccak256};
 use alloy_rlp::BufMut;
 use alloy_trie::root::ordered_trie_root_with_encoder;
 use portico_chain::BlockParts;
-use portico_chainspec::{BlockContext, Fork};
+use portico_chainspec::{AmsterdamRules, BlockContext, Fork};
 use portico_consensus::{
     Engine, block_rewards, next_base_fee, next_excess_blob_gas, receipts_root_and_bloom,
     receipts_root_with_states,
 };
 use portico_evm::{BlockRules, CallError, EvmEnv, Inspect, PrecompileChanges, block_environment, call_evm};
+
+use revm::database_interface::DatabaseCommitExt;
 
 use super::{
     BlockRequest, SimulatedBlock, SimulatedCall,
@@ -50,21 +54,27 @@ impl<'s, 'q> Chain<'s, 'q> {
         let spec = self.snapshot.spec();
         let context = spec.block_context(planned.number, planned.timestamp, self.total_difficulty);
         let rules = BlockRules::new(spec, context);
-        if rules.fork() >= Fork::Amsterdam {
-            // Its header commits to a block access list and to gas in two dimensions.
-            return Err(QueryError::ForkNotSimulated { fork: rules.fork(), block_number: planned.number });
+        if rules.amsterdam_rules() != AmsterdamRules::Final {
+            // The interpreter of calls has the final ones only.
+            let (fork, block_number) = (rules.fork(), planned.number);
+            return Err(QueryError::ForkNotSimulated { fork, rules: rules.amsterdam_rules(), block_number });
         }
         let mut header = self.header(&planned, rules);
         let Planned { request, .. } = planned;
         let environment = self.environment(rules, &header, &request);
-        let BlockRequest { overrides: wanted, withdrawals, state, calls } = request;
+        let BlockRequest { overrides: wanted, withdrawals, state, calls, slot_number: _ } = request;
         self.roots.begin(self.database.overlay_mut());
         *self.database.precompile_changes_mut() = PrecompileChanges::default();
         self.database.override_block_hashes(wanted.block_hash.unwrap_or_default());
         overrides::apply(state.unwrap_or_default(), environment.cfg_env.spec, &mut self.database)?;
+        if rules.fork() >= Fork::Amsterdam {
+            self.database.begin_access_list();
+        }
         let withdrawals = withdrawals.unwrap_or_default();
         let (executed, requests) = self.execute(rules, &header, environment, calls)?;
         self.settle(context, &header, &withdrawals)?;
+        let access_list = self.database.take_access_list();
+        header.block_access_list_hash = access_list.map(|list| keccak256(alloy_rlp::encode(list)));
         header.state_root = self.roots.advance(self.database.overlay_mut())?;
         seal(&mut header, rules.fork(), &executed, requests, &withdrawals);
         self.total_difficulty = self.total_difficulty.saturating_add(header.difficulty);
@@ -104,8 +114,15 @@ impl<'s, 'q> Chain<'s, 'q> {
             base_fee_per_gas: (fork >= Fork::London).then(base_fee),
             excess_blob_gas,
             parent_beacon_block_root: (fork >= Fork::Cancun).then(|| wanted.beacon_root.unwrap_or_default()),
+            slot_number: (fork >= Fork::Amsterdam).then(|| self.slot_number(&planned.request)),
             ..Header::default()
         }
+    }
+
+    /// The slot after the parent's, which has none where it is from before Amsterdam, unless another one is wanted.
+    fn slot_number(&self, request: &BlockRequest) -> u64 {
+        let next = || self.parent.slot_number.map_or(0, |slot| slot.saturating_add(1));
+        request.slot_number.unwrap_or_else(next)
     }
 
     /// The block as the interpreter takes it, without the checks that are not made here.
@@ -115,7 +132,9 @@ impl<'s, 'q> Chain<'s, 'q> {
         checks.disable_nonce_check = !self.validation;
         checks.disable_eip3607 = true;
         checks.disable_block_gas_limit = true;
-        checks.tx_gas_limit_cap = Some(u64::MAX);
+        if rules.fork() < Fork::Amsterdam {
+            checks.tx_gas_limit_cap = Some(u64::MAX);
+        } // From then on it refuses nothing: it divides gas into that of execution and that of state (EIP-8037).
         if let Some(wanted) = request.overrides.blob_base_fee
             && let Some(blob) = &mut environment.block_env.blob_excess_gas_and_price
         {
@@ -138,14 +157,16 @@ impl<'s, 'q> Chain<'s, 'q> {
         let mut system = SystemCaller::new(rules);
         system.apply_pre_execution_changes(header, &mut evm).map_err(system_error)?;
         let mut executed = Executed::default();
-        for request in calls {
+        for (request, index) in calls.into_iter().zip(1..) {
             snapshot.check_deadline()?;
+            evm.db_mut().set_access_index(index);
             let call = Call { header, rules, validation: *validation };
             call.execute(request, &mut evm, gas_pool, &mut executed)?;
             if rules.fork() < Fork::Byzantium {
                 executed.state_roots.push(roots.advance(evm.db_mut().overlay_mut())?);
             }
         }
+        evm.db_mut().set_access_index(executed.calls.len() as u64 + 1);
         if rules.fork() < Fork::Prague {
             return Ok((executed, None));
         }
@@ -175,16 +196,15 @@ impl<'s, 'q> Chain<'s, 'q> {
             // Other engines pay none.
             Err(_) => Vec::new(),
         };
-        let rewards = rewards.into_iter().map(|(address, wei)| (address, U256::from(wei)));
         let withdrawals = withdrawals.iter().filter(|_| spec.is_active(Fork::Shanghai, context));
-        let withdrawals = withdrawals.map(|withdrawal| (withdrawal.address, withdrawal.amount_wei()));
-        let overlay = self.database.overlay_mut();
-        for (address, wei) in rewards.chain(withdrawals).filter(|(_, wei)| !wei.is_zero()) {
-            let mut account = overlay.known_account(address).map_err(CallError::from)?.unwrap_or_default();
-            account.balance = account.balance.saturating_add(wei);
-            overlay.replace_account(address, account, None).map_err(CallError::from)?;
+        let withdrawals = withdrawals.map(|withdrawal| (withdrawal.address, withdrawal.amount_wei().to()));
+        let mut paid: BTreeMap<Address, u128> = BTreeMap::new();
+        for (address, wei) in rewards.into_iter().chain(withdrawals) {
+            let sum = paid.entry(address).or_default();
+            *sum = sum.saturating_add(wei);
         }
-        Ok(())
+        // Those who get nothing are in the access list too.
+        Ok(self.database.increment_balances(paid).map_err(CallError::from)?)
     }
 }
 
@@ -203,7 +223,7 @@ fn seal(
         receipts_root_with_states(&executed.receipts, &executed.state_roots)
     };
     header.logs_bloom = logs_bloom;
-    header.gas_used = executed.gas_used;
+    header.gas_used = executed.block_gas_used(fork);
     header.transactions_root = ordered_trie_root_with_encoder(&executed.transactions, |transaction, out| {
         out.put_slice(&transaction::encode_unsigned(transaction));
     });

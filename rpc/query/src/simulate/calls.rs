@@ -5,10 +5,14 @@ use std::cmp::Ordering;
 use alloy_consensus::Header;
 use alloy_evm::Evm;
 use alloy_primitives::{Address, B256, Bytes};
+use portico_chainspec::Fork;
 use portico_evm::{BlockRules, CallError, CallEvm, Receipt, Transaction};
 use revm::{
     DatabaseCommit,
-    context::result::{ExecutionResult, InvalidTransaction},
+    context::{
+        Cfg,
+        result::{ExecutionResult, InvalidTransaction},
+    },
 };
 
 use super::{
@@ -38,7 +42,11 @@ pub(super) struct Executed {
     /// Before Byzantium.
     pub state_roots: Vec<B256>,
     pub calls: Vec<ExecutedCall>,
+    /// What the calls have paid for.
     pub gas_used: u64,
+    /// Of it what the block counts, from Amsterdam on, without refunds: execution and state by themselves (EIP-7778, EIP-8037).
+    pub regular_gas_used: u64,
+    pub state_gas_used: u64,
     pub blob_gas_used: u64,
 }
 
@@ -74,7 +82,7 @@ impl Call<'_> {
         let defaults = Defaults {
             chain_id: self.rules.spec().chain_id(),
             nonce: request.nonce.unwrap_or(nonce),
-            gas_limit: self.gas_limit(request.gas, executed.gas_used)?.min(gas_pool.left),
+            gas_limit: self.gas_limit(request.gas, evm, executed)?.min(gas_pool.left),
             has_base_fee: self.header.base_fee_per_gas.is_some(),
         };
         let transaction = transaction::unsigned(request, defaults)?;
@@ -88,6 +96,9 @@ impl Call<'_> {
         let gas_used = result.tx_gas_used();
         gas_pool.left = gas_pool.left.saturating_sub(gas_used);
         executed.gas_used = executed.gas_used.saturating_add(gas_used);
+        let (regular, state) = (result.gas().block_regular_gas_used(), result.gas().block_state_gas_used());
+        executed.regular_gas_used = executed.regular_gas_used.saturating_add(regular);
+        executed.state_gas_used = executed.state_gas_used.saturating_add(state);
         let blob_gas = alloy_consensus::Transaction::blob_gas_used(&transaction).unwrap_or_default();
         executed.blob_gas_used = executed.blob_gas_used.saturating_add(blob_gas);
         let logs = evm.inspector_mut().take();
@@ -96,11 +107,26 @@ impl Call<'_> {
     }
 
     /// What is left in the block unless a limit is asked for.
-    fn gas_limit(&self, wanted: Option<u64>, used: u64) -> Result<u64, QueryError> {
+    fn gas_limit(
+        &self,
+        wanted: Option<u64>,
+        evm: &SimulationEvm<'_, '_, '_>,
+        executed: &Executed,
+    ) -> Result<u64, QueryError> {
         let limit = self.header.gas_limit;
-        let left = limit.saturating_sub(used);
-        let gas_limit = wanted.unwrap_or(left);
-        if gas_limit > left { Err(QueryError::BlockGas { used, limit }) } else { Ok(gas_limit) }
+        let fork = self.rules.fork();
+        let gas_limit = wanted.unwrap_or(limit.saturating_sub(executed.block_gas_used(fork)));
+        // Execution never gets more than the cap of the rest, which state gets alone.
+        let needed = if fork >= Fork::Amsterdam {
+            let execution = gas_limit.min(evm.cfg_env().tx_gas_limit_cap());
+            [(executed.regular_gas_used, execution), (executed.state_gas_used, gas_limit)]
+        } else {
+            [(executed.gas_used, gas_limit); 2]
+        };
+        match needed.into_iter().find(|(used, wanted)| *wanted > limit.saturating_sub(*used)) {
+            Some((used, _)) => Err(QueryError::BlockGas { used, limit }),
+            None => Ok(gas_limit),
+        }
     }
 
     fn transact(
@@ -140,6 +166,11 @@ impl Call<'_> {
 }
 
 impl Executed {
+    /// Gas as the header counts it.
+    pub fn block_gas_used(&self, fork: Fork) -> u64 {
+        if fork >= Fork::Amsterdam { self.regular_gas_used.max(self.state_gas_used) } else { self.gas_used }
+    }
+
     /// Adds a call; `shown` are its logs, perhaps with transfers.
     fn push(
         &mut self,

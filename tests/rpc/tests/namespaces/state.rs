@@ -1,5 +1,10 @@
 //! The state in pages, within blocks, and its roots.
 
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, keccak256};
+use portico_query::{Budget, QueryError};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +98,44 @@ async fn intermediate_roots_end_in_the_state_root_where_nothing_follows() {
         }
     }
     assert!(compared > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_hashed_is_found_where_the_database_has_it() {
+    let Some(node) = node() else { return };
+    let preimage = async |hash: B256| result(&node, "debug_preimage", json!([hash])).await;
+    assert_eq!(preimage(keccak256([])).await, "0x");
+    let page = result(&node, "debug_accountRange", json!([hex(HEAD), "0x", 256, false, false, false])).await;
+    let (mut codes, mut slots) = (0, Vec::new());
+    for (address, account) in page["accounts"].as_object().unwrap() {
+        assert_eq!(preimage(address.parse::<Address>().map(keccak256).unwrap()).await, *address);
+        let code = account["code"].as_str().unwrap();
+        if code != "0x" {
+            codes += 1;
+            assert_eq!(preimage(account["codeHash"].as_str().unwrap().parse().unwrap()).await, code);
+        }
+        slots
+            .extend(account["storage"].as_object().unwrap().keys().map(|slot| slot.parse::<B256>().unwrap()));
+    }
+    assert!(codes > 3 && slots.len() > 20, "{codes} codes, {} slots", slots.len());
+    for slot in &slots {
+        assert_eq!(preimage(keccak256(slot)).await, json!(slot));
+    }
+    for block in blocks(&node).await {
+        let header = result(&node, "debug_getRawHeader", json!([block["hash"]])).await;
+        assert_eq!(result(&node, "debug_preimage", json!([block["hash"]])).await, header);
+        for transaction in transactions(&block) {
+            let raw = result(&node, "debug_getRawTransaction", json!([transaction["hash"]])).await;
+            assert_eq!(result(&node, "debug_preimage", json!([transaction["hash"]])).await, raw);
+        }
+    }
+    let nobody = Address::repeat_byte(0x5a);
+    let answer = call(&node, "debug_preimage", json!([keccak256(nobody)])).await;
+    assert_eq!(answer["error"]["code"], -32000);
+    assert_eq!(answer["error"]["message"], format!("unknown preimage of {}", keccak256(nobody)));
+
+    let spent = node.query().snapshot_within(Budget::lasting(Duration::ZERO)).unwrap();
+    let searched = spent.preimage(&keccak256(slots[0]));
+    assert!(matches!(searched, Err(QueryError::TimedOut { .. })), "{searched:?}");
+    assert_eq!(spent.preimage(&keccak256([])).unwrap().len(), 0, "no search is needed");
 }
