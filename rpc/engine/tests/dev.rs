@@ -46,15 +46,11 @@ fn quiet_network() -> Network {
 
 impl Network {
     async fn call(&self, method: &str, params: Value) -> Value {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let (answer, _) = self.methods.raw_json_request(&request.to_string(), 1).await.unwrap();
-        serde_json::from_str(answer.get()).unwrap()
+        common::call(&self.methods, method, params).await
     }
 
     async fn result(&self, method: &str, params: Value) -> Value {
-        let answer = self.call(method, params).await;
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        common::result(&self.methods, method, params).await
     }
 
     async fn send(&self, fields: Value) -> B256 {

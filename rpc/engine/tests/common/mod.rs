@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use jsonrpsee::RpcModule;
 use portico_chainspec::ChainSpec;
 use portico_db::{Database, DatabaseSettings, LiveDatabase, SyncMode};
 use portico_query::{Query, QuerySettings};
 use portico_stages::{
     StageContext, StageSettings, StopSignal, Tip, TipConfig, TipSettings, TipWorker, initialize,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub struct DevChain {
@@ -48,4 +50,18 @@ impl DevChain {
         let query = Query::new(live, spec.clone(), QuerySettings::default());
         Self { tip, query, _worker: worker, _folder: folder }
     }
+}
+
+/// The answer to a call, an error too.
+pub async fn call(methods: &RpcModule<()>, method: &str, params: Value) -> Value {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let (answer, _) = methods.raw_json_request(&request.to_string(), 1).await.unwrap();
+    serde_json::from_str(answer.get()).unwrap()
+}
+
+/// The result of a call that succeeds.
+pub async fn result(methods: &RpcModule<()>, method: &str, params: Value) -> Value {
+    let answer = call(methods, method, params).await;
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+    answer["result"].clone()
 }
