@@ -75,6 +75,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = logging::init(&cli.log, level) {
         return fail(&error);
     }
+    portico_evm::install_kzg_verification();
     let result = match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Import(args) => import::run(&args),

@@ -1,7 +1,7 @@
 //! Whether a sidecar belongs to its transaction, and in the form that the next block's fork asks for.
 
 use alloy_eips::{
-    eip4844::{env_settings::EnvKzgSettings, kzg_to_versioned_hash},
+    eip4844::{c_kzg::ethereum_kzg_settings, kzg_to_versioned_hash},
     eip7594::CELLS_PER_EXT_BLOB,
 };
 use alloy_primitives::B256;
@@ -52,5 +52,7 @@ pub(crate) fn check_form(sidecar: &Sidecar, hashes: &[B256], fork: Fork) -> Resu
 
 /// Checks the proofs: milliseconds a blob.
 pub(crate) fn check_proofs(sidecar: &Sidecar, hashes: &[B256]) -> Result<(), PoolError> {
-    sidecar.validate(hashes, EnvKzgSettings::Default.get()).map_err(PoolError::Kzg)
+    // Tables of the trusted setup serve only who makes proofs.
+    const NO_TABLES: u64 = 0;
+    sidecar.validate(hashes, ethereum_kzg_settings(NO_TABLES)).map_err(PoolError::Kzg)
 }

@@ -26,7 +26,7 @@ pub fn find_address<K: TransactionKind, E: From<DbError>>(
     }
     let mut accounts = txn.cursor::<tables::PlainAccounts>()?;
     for (row, account) in accounts.walk_all().enumerate() {
-        if row as u32 % ROWS_BETWEEN == 0 {
+        if (row as u32).is_multiple_of(ROWS_BETWEEN) {
             go_on()?;
         }
         let (address, _) = account?;
