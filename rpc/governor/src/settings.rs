@@ -21,8 +21,7 @@ pub struct ClassSettings {
     pub time: Duration,
     /// Bytes of one answer, at most.
     pub bytes: usize,
-    /// How far its threads stand back behind the rest of the process: 0 (not at all) to 19, or [`IDLE`], which the first
-    /// of them takes for 19.
+    /// How far its threads stand back behind the rest of the process: 0 (not at all) to 19, or [`IDLE`].
     pub nice: u8,
 }
 
