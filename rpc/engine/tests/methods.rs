@@ -364,7 +364,7 @@ async fn a_bad_block_is_traced_as_far_as_it_can_be_executed_whatever_is_its_pare
     node.result("engine_newPayloadV4", new_payload(&good)).await;
     assert_eq!(node.head(), genesis(), "its block is in memory, and on no chosen chain");
     let (first_hash, first) = transfer(1);
-    let next = build_with(&node, hash_of(&good), 2000, &[first.clone()]).await;
+    let next = build_with(&node, hash_of(&good), 2000, std::slice::from_ref(&first)).await;
     let (early_hash, early) = transfer(7);
     let bad = altered(&next, "transactions", json!([first, early, transfer(2).1]));
     let hash = refuse(&node, &bad).await;
