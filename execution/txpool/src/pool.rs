@@ -106,6 +106,11 @@ impl Pool {
         self.read().by_hash.get(hash).cloned()
     }
 
+    /// Who signed a transaction in the pool. For those whose work is not the pool's: they do without it should it be broken.
+    pub fn sender_of(&self, hash: &B256) -> Option<Address> {
+        self.state.read().ok()?.by_hash.get(hash).map(|transaction| transaction.sender())
+    }
+
     /// The nonce after the last pending transaction of an account; `None` when it has none pending, and its state says.
     pub fn next_nonce(&self, address: Address) -> Option<u64> {
         let state = self.read();

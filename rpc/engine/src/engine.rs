@@ -120,7 +120,7 @@ struct PoolSenders(Arc<Pool>);
 
 impl KnownSenders for PoolSenders {
     fn sender(&self, tx_hash: &B256) -> Option<Address> {
-        self.0.get(tx_hash).map(|pooled| pooled.sender())
+        self.0.sender_of(tx_hash)
     }
 }
 

@@ -585,21 +585,19 @@ impl<'txn> MergedCursor<'txn> {
         self.forward(Bound::Included(Name::new(key, sub_key)))
     }
 
-    /// First row of the next key.
+    /// First row of the next key, however many rows the key has. The keys of a table with duplicates have one length.
     pub(crate) fn next_key(&mut self) -> Result<Option<MergedRow<'txn>>, DbError> {
         let Position::At(name) = &self.position else { return self.next() };
-        let name = name.clone();
-        loop {
-            match self.next()? {
-                Some((found, _)) if *found == *name.key() => {}
-                None => {
-                    self.ahead = Ahead::Unknown;
-                    self.position = Position::At(name);
-                    return Ok(None);
-                }
-                found => return Ok(found),
-            }
+        if self.sub_key_len() == 0 {
+            return self.next();
         }
+        let name = name.clone();
+        let found = successor(name.key()).map_or(Ok(None), |next| self.seek(&next))?;
+        if found.is_none() {
+            self.ahead = Ahead::Unknown;
+            self.position = Position::At(name);
+        }
+        Ok(found)
     }
 
     /// The next row of the same key; the position stays when there is none.
@@ -627,6 +625,15 @@ impl<'txn> MergedCursor<'txn> {
             self.layered.write(self.table, &name.bytes, None);
         }
     }
+}
+
+/// The key behind `key` among those of its length.
+fn successor(key: &[u8]) -> Option<Vec<u8>> {
+    let last = key.iter().rposition(|byte| *byte != 0xff)?;
+    let mut next = key.to_vec();
+    next[last] += 1;
+    next[last + 1..].fill(0);
+    Some(next)
 }
 
 fn as_slice(bound: &Bound<Name>) -> Bound<&[u8]> {

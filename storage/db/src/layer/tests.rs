@@ -235,3 +235,11 @@ fn a_dropped_transaction_in_memory_leaves_nothing() {
     drop(txn);
     assert_eq!(db.begin_ro_on(&view).unwrap().get::<Metadata>(&name(1)).unwrap(), None);
 }
+
+#[test]
+fn the_key_behind_has_the_same_length() {
+    use super::successor;
+    assert_eq!(successor(&[1, 2]), Some(vec![1, 3]));
+    assert_eq!(successor(&[1, 0xff, 0xff]), Some(vec![2, 0, 0]));
+    assert_eq!(successor(&[0xff, 0xff]), None);
+}
