@@ -29,9 +29,9 @@ pub(super) struct BadBlocks {
 }
 
 impl BadBlocks {
-    /// Keeps a block; forgets the oldest where there are too many. One that was kept before stays where it is.
-    pub(super) fn keep(&mut self, block: Arc<BlockParts>, reason: String) {
-        let bytes = block.as_ref().clone().into_block().length();
+    /// Keeps a block of `bytes` of RLP; forgets the oldest where there are too many. One that was kept before stays
+    /// where it is.
+    fn keep(&mut self, block: Arc<BlockParts>, bytes: usize, reason: String) {
         if bytes > BYTES_MAX || self.blocks.iter().any(|(bad, _)| bad.block.hash == block.hash) {
             return;
         }
@@ -52,8 +52,15 @@ impl Tip {
 
     /// Notes what is wrong with a block whose parent is valid.
     pub(super) fn keep_bad(&self, block: Arc<BlockParts>, reason: &str) {
-        self.lock().bad.keep(block, reason.to_owned());
+        // Measured before the lock is taken, as this copies the block.
+        let bytes = length(&block);
+        self.lock().bad.keep(block, bytes, reason.to_owned());
     }
+}
+
+/// Bytes of a block's RLP.
+fn length(block: &BlockParts) -> usize {
+    block.clone().into_block().length()
 }
 
 #[cfg(test)]
@@ -73,22 +80,27 @@ mod tests {
         bad.blocks.iter().map(|(bad, _)| bad.block.header.number).collect()
     }
 
+    fn keep(bad: &mut BadBlocks, block: Arc<BlockParts>, reason: &str) {
+        let bytes = length(&block);
+        bad.keep(block, bytes, reason.to_owned());
+    }
+
     #[test]
     fn the_newest_are_kept_as_far_as_count_and_bytes_go() {
         let mut bad = BadBlocks::default();
         for number in 1..=12 {
-            bad.keep(block(number, 0), "bad".to_owned());
-            bad.keep(block(number, 0), "again".to_owned());
+            keep(&mut bad, block(number, 0), "bad");
+            keep(&mut bad, block(number, 0), "again");
         }
         assert_eq!(numbers(&bad), (3..=12).rev().collect::<Vec<_>>());
         assert!(bad.blocks.iter().all(|(bad, _)| bad.reason == "bad"));
 
-        bad.keep(block(13, BYTES_MAX), "larger than all may be".to_owned());
+        keep(&mut bad, block(13, BYTES_MAX), "larger than all may be");
         assert_eq!(numbers(&bad).first(), Some(&12));
-        bad.keep(block(14, BYTES_MAX / 2), "bad".to_owned());
-        bad.keep(block(15, BYTES_MAX / 2 - 20_000), "bad".to_owned());
+        keep(&mut bad, block(14, BYTES_MAX / 2), "bad");
+        keep(&mut bad, block(15, BYTES_MAX / 2 - 20_000), "bad");
         assert_eq!(numbers(&bad)[..2], [15, 14], "small ones fit beside large ones");
-        bad.keep(block(16, 40_000), "bad".to_owned());
+        keep(&mut bad, block(16, 40_000), "bad");
         assert_eq!(numbers(&bad), [16, 15], "14 was the oldest that had to go for bytes");
         assert_eq!(bad.bytes, bad.blocks.iter().map(|(_, bytes)| bytes).sum::<usize>());
     }

@@ -23,7 +23,7 @@ pub fn rpc(bytes: &[u8]) {
         Some(&RAW | b'[') | None => bytes.to_vec(),
         Some(_) => Requests::new(&served.sample, bytes).body().to_string().into_bytes(),
     };
-    let answer = served.ask(&body);
+    let Some(answer) = served.ask(&body) else { return };
     if let Err(fault) = check(&body, &answer) {
         panic!(
             "{fault}\nrequest: {}\nanswer: {}",
