@@ -13,7 +13,7 @@ PORTICO      = $(or $(CARGO_TARGET_DIR),target)/release/portico
 # The published consensus tests, beside the project or where $PORTICO_FIXTURES says.
 FIXTURES     ?= $(or $(PORTICO_FIXTURES),../shared/fixtures)
 
-.PHONY: run test clients conformance build tools sample crash walk bench mix schema clean-sample differential fuzz fuzz-seeds
+.PHONY: run test clients conformance build tools sample crash walk bench mix schema clean-sample differential fuzz fuzz-guided fuzz-seeds
 
 ## Build, make a sample chain, sync it through all stages and serve it
 run: build sample
@@ -59,6 +59,10 @@ differential: tools
 ## Run the fuzz targets (FUZZ="block header", or all) on the stable toolchain, each for SECONDS in FUZZ_KIB of memory
 fuzz: fuzz-seeds
 	@ulimit -v $(FUZZ_KIB) && $(or $(CARGO_TARGET_DIR),target)/debug/portico-fuzz run "$(FUZZ_CORPUS)" $(FUZZ) --seconds $(SECONDS) --seed "$$(date +%s)"
+
+## The same targets guided by coverage, all beside each other, on the stable toolchain (needs a C++ compiler)
+fuzz-guided: fuzz-seeds
+	@etc/scripts/fuzz-guided.sh "$(FUZZ_CORPUS)" $(SECONDS) $(FUZZ)
 
 ## Write the corpus that `make fuzz` starts from; also for `cargo +nightly fuzz run TARGET $(FUZZ_CORPUS)/TARGET`
 fuzz-seeds: tools
