@@ -168,6 +168,7 @@ impl Sample {
     fn methods(&self) -> &[Method] {
         self.methods.get_or_init(|| {
             let answer = super::served().ask(br#"{"jsonrpc":"2.0","id":1,"method":"rpc_discover"}"#);
+            let answer = answer.expect("an answer that comes in time");
             let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
             let described = answer["result"]["methods"].as_array().expect("a list of methods");
             let methods = described.iter().map(|method| {
