@@ -28,6 +28,7 @@ mod reader;
 mod senders;
 mod single;
 mod transaction;
+mod words;
 
 pub use alloy_evm::{EvmEnv, eth::EthEvm};
 pub use block::{
@@ -50,6 +51,7 @@ pub use single::{SingleEvmContext, execute_single, inspect_single};
 pub use transaction::{
     TransactionFault, ValidTransaction, validate_recovered_transaction, validate_transaction,
 };
+pub use words::words_for_rule;
 
 /// A transaction as blocks hold it.
 pub type Transaction = portico_db::models::Transaction;

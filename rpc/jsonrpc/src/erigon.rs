@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::Header as RpcHeader;
 use jsonrpsee::{
@@ -21,6 +21,7 @@ use crate::{
         FilterArgument, RpcBlock, RpcLog, RpcReceipt, RpcTransaction,
         convert::{self, TransactionDetail},
     },
+    lenient::{LenientBlockId, LenientBlockNumber},
     workers::Class,
 };
 
@@ -43,11 +44,11 @@ const KEYS_MAX: u64 = 10_000;
 pub trait ErigonApi {
     /// Number of the block that a tag means; of the head when there is none.
     #[method(name = "blockNumber")]
-    async fn block_number(&self, block: Option<BlockNumberOrTag>) -> RpcResult<U64>;
+    async fn block_number(&self, block: Option<LenientBlockNumber>) -> RpcResult<U64>;
 
     /// A header.
     #[method(name = "getHeaderByNumber")]
-    async fn get_header_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Value>;
+    async fn get_header_by_number(&self, block: LenientBlockNumber) -> RpcResult<Value>;
 
     /// A header.
     #[method(name = "getHeaderByHash")]
@@ -67,7 +68,8 @@ pub trait ErigonApi {
 
     /// Accounts whose balance a block changed, with their balance after it.
     #[method(name = "getBalanceChangesInBlock")]
-    async fn get_balance_changes_in_block(&self, block: BlockId) -> RpcResult<BTreeMap<Address, U256>>;
+    async fn get_balance_changes_in_block(&self, block: LenientBlockId)
+    -> RpcResult<BTreeMap<Address, U256>>;
 
     /// All receipts of a block.
     #[method(name = "getBlockReceiptsByBlockHash")]
@@ -173,21 +175,38 @@ fn block_at(snapshot: &Snapshot<'_>, timestamp: u64) -> Result<u64, QueryError> 
     Ok(low)
 }
 
-/// The logs of the newest blocks, newest block first.
-fn latest(logs: Vec<LogAt>, options: LatestLogs, topics: &[Vec<B256>]) -> Vec<LogAt> {
+/// The logs of the newest blocks, newest block first; no older blocks are looked at than are needed.
+fn latest(
+    snapshot: &Snapshot<'_>,
+    filter: &LogFilter,
+    options: LatestLogs,
+    topics: &[Vec<B256>],
+) -> Result<Vec<LogAt>, QueryError> {
+    let size =
+        |count: Option<u64>| count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let blocks_max = match (options.block_count, options.log_count) {
         (None, None) => 1,
-        (blocks, _) => blocks.unwrap_or(u64::MAX),
+        (blocks, _) => size(blocks),
     };
-    let logs_max = usize::try_from(options.log_count.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let logs_max = size(options.log_count);
     let has_all = |log: &LogAt| {
         topics.iter().all(|any| any.is_empty() || log.log.topics().iter().any(|topic| any.contains(topic)))
     };
-    let matching: Vec<LogAt> = logs.into_iter().filter(has_all).collect();
-    let by_block = matching.chunk_by(|left, right| left.block.block_number == right.block.block_number);
-    let by_block: Vec<&[LogAt]> = by_block.collect();
-    let newest = by_block.into_iter().rev().take(usize::try_from(blocks_max).unwrap_or(usize::MAX));
-    newest.flatten().take(logs_max).cloned().collect()
+    let (mut found, mut blocks) = (Vec::new(), 0);
+    if blocks_max == 0 || logs_max == 0 {
+        return Ok(found);
+    }
+    snapshot.visit_newest_logs(filter, |logs| {
+        let before = found.len();
+        found.extend(logs.into_iter().filter(has_all));
+        blocks += usize::from(found.len() > before);
+        match blocks < blocks_max && found.len() < logs_max {
+            true => ControlFlow::Continue(found.len()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    found.truncate(logs_max);
+    Ok(found)
 }
 
 #[derive(Debug)]
@@ -211,13 +230,14 @@ impl Erigon {
 
 #[async_trait]
 impl ErigonApiServer for Erigon {
-    async fn block_number(&self, block: Option<BlockNumberOrTag>) -> RpcResult<U64> {
-        let block = block.unwrap_or_default();
-        self.read(Class::Light, move |snapshot| Ok(U64::from(snapshot.require(block.into())?))).await
+    async fn block_number(&self, block: Option<LenientBlockNumber>) -> RpcResult<U64> {
+        let block = block.map_or_else(BlockId::default, |block| block.0.into());
+        self.read(Class::Light, move |snapshot| Ok(U64::from(snapshot.require(block)?))).await
     }
 
-    async fn get_header_by_number(&self, block: BlockNumberOrTag) -> RpcResult<Value> {
-        self.read(Class::Light, move |snapshot| header_json(snapshot, snapshot.require(block.into())?)).await
+    async fn get_header_by_number(&self, block: LenientBlockNumber) -> RpcResult<Value> {
+        self.read(Class::Light, move |snapshot| header_json(snapshot, snapshot.require(block.0.into())?))
+            .await
     }
 
     async fn get_header_by_hash(&self, hash: B256) -> RpcResult<Value> {
@@ -255,15 +275,18 @@ impl ErigonApiServer for Erigon {
             } else {
                 (filter, Vec::new())
             };
-            let logs = latest(snapshot.logs(&filter)?, options, &topics);
+            let logs = latest(snapshot, &filter, options, &topics)?;
             Ok(logs.into_iter().map(convert::log).collect())
         })
         .await
     }
 
-    async fn get_balance_changes_in_block(&self, block: BlockId) -> RpcResult<BTreeMap<Address, U256>> {
+    async fn get_balance_changes_in_block(
+        &self,
+        block: LenientBlockId,
+    ) -> RpcResult<BTreeMap<Address, U256>> {
         self.read(Class::Range, move |snapshot| {
-            Ok(snapshot.balance_changes(snapshot.require(block)?)?.into_iter().collect())
+            Ok(snapshot.balance_changes(snapshot.require(block.0)?)?.into_iter().collect())
         })
         .await
     }

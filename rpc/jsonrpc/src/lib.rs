@@ -18,6 +18,7 @@ mod debug_state;
 mod erigon;
 mod error;
 mod eth;
+mod lenient;
 mod net;
 mod node;
 mod ots;

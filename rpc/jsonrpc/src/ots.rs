@@ -1,7 +1,6 @@
 //! `ots_*`: what the Otterscan explorer asks of a node, level 8 of its interface, as Erigon answers.
 
 use alloy_consensus::Transaction as _;
-use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_trace::{
     otterscan::InternalOperation,
@@ -21,6 +20,7 @@ use crate::{
     debug_state::Number,
     error::{invalid_input, with_general_code},
     eth::convert::{self, TransactionDetail},
+    lenient::{LenientBlockId, LenientBlockNumber},
     workers::Class,
 };
 
@@ -42,7 +42,7 @@ pub trait OtsApi {
 
     /// Whether an account has code after a block.
     #[method(name = "hasCode")]
-    async fn has_code(&self, address: Address, block: Option<BlockId>) -> RpcResult<bool>;
+    async fn has_code(&self, address: Address, block: Option<LenientBlockId>) -> RpcResult<bool>;
 
     /// Transfers, creations and destructions within a transaction.
     #[method(name = "getInternalOperations")]
@@ -58,7 +58,7 @@ pub trait OtsApi {
 
     /// A block without its transactions, what sealing it gave, and the fees in it.
     #[method(name = "getBlockDetails")]
-    async fn get_block_details(&self, block: BlockNumberOrTag) -> RpcResult<Value>;
+    async fn get_block_details(&self, block: LenientBlockNumber) -> RpcResult<Value>;
 
     /// As `ots_getBlockDetails`.
     #[method(name = "getBlockDetailsByHash")]
@@ -68,7 +68,7 @@ pub trait OtsApi {
     #[method(name = "getBlockTransactions")]
     async fn get_block_transactions(
         &self,
-        block: BlockNumberOrTag,
+        block: LenientBlockNumber,
         page: Number,
         page_size: Number,
     ) -> RpcResult<Value>;
@@ -287,9 +287,9 @@ impl OtsApiServer for Ots {
         Ok(API_LEVEL)
     }
 
-    async fn has_code(&self, address: Address, block: Option<BlockId>) -> RpcResult<bool> {
+    async fn has_code(&self, address: Address, block: Option<LenientBlockId>) -> RpcResult<bool> {
         let answer = move |snapshot: &Snapshot<'_>| {
-            let block_number = snapshot.require(block.unwrap_or_default())?;
+            let block_number = snapshot.require(block.map_or_else(Default::default, |block| block.0))?;
             Ok(snapshot.account(&address, block_number)?.is_some_and(|account| account.has_code()))
         };
         self.workers.read(Class::Light, answer).await.map_err(with_general_code)
@@ -311,8 +311,8 @@ impl OtsApiServer for Ots {
         .await
     }
 
-    async fn get_block_details(&self, block: BlockNumberOrTag) -> RpcResult<Value> {
-        self.read(move |snapshot| details(snapshot, snapshot.require(block.into())?)).await
+    async fn get_block_details(&self, block: LenientBlockNumber) -> RpcResult<Value> {
+        self.read(move |snapshot| details(snapshot, snapshot.require(block.0.into())?)).await
     }
 
     async fn get_block_details_by_hash(&self, hash: B256) -> RpcResult<Value> {
@@ -321,12 +321,12 @@ impl OtsApiServer for Ots {
 
     async fn get_block_transactions(
         &self,
-        block: BlockNumberOrTag,
+        block: LenientBlockNumber,
         page: Number,
         page_size: Number,
     ) -> RpcResult<Value> {
         let (page, page_size) = (page.size(), page_size.size());
-        self.read(move |snapshot| page_of_block(snapshot, snapshot.require(block.into())?, page, page_size))
+        self.read(move |snapshot| page_of_block(snapshot, snapshot.require(block.0.into())?, page, page_size))
             .await
     }
 

@@ -95,12 +95,18 @@ impl<'q> Snapshot<'q> {
     /// A request as the interpreter takes it; the environment is made fit for it.
     pub(crate) fn prepare_call(
         &self,
-        request: CallRequest,
+        mut request: CallRequest,
         environment: &mut EvmEnv,
     ) -> Result<TxEnv, QueryError> {
         let needs_recipient = request.blob_versioned_hashes.is_some() || request.authorization_list.is_some();
         if needs_recipient && !request.to.is_some_and(|to| to.is_call()) {
             return Err(QueryError::NoRecipient);
+        }
+        let has_other_fee =
+            request.max_priority_fee_per_gas.is_some() || request.max_fee_per_blob_gas.is_some();
+        if has_other_fee && request.gas_price.is_none() {
+            // Calls pay nothing unless they say so, also when they say only what else they would pay.
+            request.max_fee_per_gas.get_or_insert_default();
         }
         let request = self.bounded(request).try_into_tx_env(environment)?;
         settle_fees(environment, &request);

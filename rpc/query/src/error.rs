@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use portico_chain::ChainError;
 use portico_chainspec::{AmsterdamRules, Fork};
 use portico_db::DbError;
-use portico_evm::{CallError, ExecutionError};
+use portico_evm::{CallError, ExecutionError, words_for_rule};
 use portico_state::StateError;
 use portico_tracers::TracerError;
 use portico_trie::TrieError;
@@ -171,7 +171,7 @@ pub enum QueryError {
         reason: HaltReason,
     },
     /// The call cannot be run, or the state under it cannot be read.
-    #[error(transparent)]
+    #[error("{}", call_text(.0))]
     Call(CallError),
     /// The request's fields contradict each other.
     #[error(transparent)]
@@ -359,6 +359,14 @@ impl From<CallError> for QueryError {
             Some(Self::Cancelled) => Self::Cancelled,
             _ => Self::Call(error),
         }
+    }
+}
+
+/// In go-ethereum's words, by which clients know what happened.
+fn call_text(error: &CallError) -> String {
+    match error {
+        CallError::Invalid(rule) => words_for_rule(rule),
+        error => error.to_string(),
     }
 }
 

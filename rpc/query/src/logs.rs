@@ -3,6 +3,8 @@
 mod candidates;
 mod filter;
 
+use std::ops::ControlFlow;
+
 use alloy_primitives::{B256, Log};
 use portico_chain::{Receipt, read_block_receipts, read_transaction};
 
@@ -25,6 +27,9 @@ pub struct LogAt {
     /// Position of the log in the block.
     pub log_index: u64,
 }
+
+/// Blocks that a search for the newest logs looks at first; each time that they were not enough, four times as many.
+const NEWEST_BLOCKS: u64 = 1_024;
 
 /// First and last block of a search, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,44 @@ impl Snapshot<'_> {
             self.check_log_count(found.len(), logs_before, span, block_number)?;
         }
         Ok(found)
+    }
+
+    /// The logs that match `filter`, block by block, the newest block first, each block's in its order. `visit` breaks, or
+    /// says how many it keeps so far.
+    ///
+    /// # Errors
+    /// As [`Snapshot::logs`], for what `visit` keeps and for blocks that had to be looked at.
+    pub fn visit_newest_logs(
+        &self,
+        filter: &LogFilter,
+        mut visit: impl FnMut(Vec<LogAt>) -> ControlFlow<(), usize>,
+    ) -> Result<(), QueryError> {
+        let span = self.span(filter.blocks)?;
+        self.check_kept(Kept::Receipts, span.from)?;
+        let (mut blocks_before, mut kept_before) = (0, 0);
+        let (mut end, mut width) = (span.to, NEWEST_BLOCKS);
+        loop {
+            let part = BlockSpan { from: end.saturating_sub(width - 1).max(span.from), to: end };
+            let blocks = self.candidates(filter, part)?.collect::<Result<Vec<_>, _>>()?;
+            for block_number in blocks.into_iter().rev() {
+                self.check_deadline()?;
+                self.check_block_count(blocks_before, span, block_number)?;
+                let mut found = Vec::new();
+                self.logs_of_block(filter, block_number, &mut found)?;
+                match visit(found) {
+                    ControlFlow::Break(()) => return Ok(()),
+                    ControlFlow::Continue(kept) => {
+                        self.check_log_count(kept, kept_before, span, block_number)?;
+                        kept_before = kept;
+                    }
+                }
+                blocks_before += 1;
+            }
+            if part.from == span.from {
+                return Ok(());
+            }
+            (end, width) = (part.from - 1, width.saturating_mul(4));
+        }
     }
 
     /// Block numbers of the search. A block by hash must exist; a range must lie between genesis and head.

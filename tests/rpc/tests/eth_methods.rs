@@ -383,3 +383,33 @@ async fn amsterdam_by_the_rules_of_a_development_network_is_not_simulated_wrongl
         "block 55 is of Amsterdam by the rules of bal-devnet-4, whose blocks cannot be simulated"
     );
 }
+
+/// The words by which ethers and viem know what happened; a wallet shows something else without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_break_a_rule_are_refused_in_go_ethereums_words() {
+    let Some(node) = node() else { return };
+    let value = json!({ "from": SENDER, "to": CONTRACT, "value": "0x1" });
+    for method in ["eth_estimateGas", "eth_call", "eth_createAccessList", "debug_traceCall", "trace_call"] {
+        let params = match method {
+            "trace_call" => json!([value, ["trace"], "latest"]),
+            _ => json!([value, "latest"]),
+        };
+        let (_, message) = error(&node, method, params).await;
+        assert_eq!(message, "insufficient funds for gas * price + value: have 0 want 1", "{method}");
+    }
+    for (more, words) in [
+        (json!({ "gas": "0x4e20" }), "intrinsic gas too low: have 20000, want 21000"),
+        (json!({ "gasPrice": "0x1" }), "max fee per gas less than block base fee"),
+        (
+            json!({ "maxFeePerGas": "0x174876e800", "maxPriorityFeePerGas": "0x174876e801" }),
+            "max priority fee per gas higher than max fee per gas",
+        ),
+    ] {
+        let mut request = json!({ "to": CONTRACT });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (_, message) = error(&node, "eth_call", json!([request, "latest"])).await;
+        assert!(message.starts_with(words), "{request}: {message}");
+    }
+    let request = json!({ "from": SENDER, "to": CONTRACT, "maxPriorityFeePerGas": "0x0" });
+    assert_eq!(result(&node, "eth_call", json!([request, "latest"])).await, "0x", "it pays nothing");
+}

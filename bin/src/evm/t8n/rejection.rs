@@ -2,8 +2,7 @@
 //! what it expects.
 
 use alloy_evm::block::BlockValidationError;
-use portico_evm::ExecutionError;
-use revm::context::result::InvalidTransaction;
+use portico_evm::{ExecutionError, words_for_rule};
 
 /// The reason for a transaction that the executor refused.
 ///
@@ -13,55 +12,13 @@ pub(super) fn reason(error: ExecutionError) -> Result<String, ExecutionError> {
     match &error {
         ExecutionError::Invalid {
             reason: BlockValidationError::InvalidTx { error: invalid, .. }, ..
-        } => Ok(invalid.as_invalid_tx_err().map_or_else(|| invalid.to_string(), of_transaction)),
+        } => Ok(invalid.as_invalid_tx_err().map_or_else(|| invalid.to_string(), words_for_rule)),
         ExecutionError::Invalid {
             reason: BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas { .. },
             ..
         } => Ok(format!("gas limit reached: {error}")),
         _ => Err(error),
     }
-}
-
-fn of_transaction(invalid: &InvalidTransaction) -> String {
-    let phrase = match invalid {
-        InvalidTransaction::RejectCallerWithCode => "sender not an eoa",
-        InvalidTransaction::CallerGasLimitMoreThanBlock => "gas limit reached",
-        InvalidTransaction::LackOfFundForMaxFee { .. } | InvalidTransaction::OverflowPaymentInTransaction => {
-            "insufficient funds for gas * price + value"
-        }
-        InvalidTransaction::CallGasCostMoreThanGasLimit { .. } => "intrinsic gas too low",
-        InvalidTransaction::GasFloorMoreThanGasLimit { .. } => "insufficient gas for floor data gas cost",
-        InvalidTransaction::NonceOverflowInTransaction => "nonce has max value",
-        InvalidTransaction::NonceTooLow { .. } => "nonce too low",
-        InvalidTransaction::NonceTooHigh { .. } => "nonce too high",
-        InvalidTransaction::GasPriceLessThanBasefee => "max fee per gas less than block base fee",
-        InvalidTransaction::PriorityFeeGreaterThanMaxFee => {
-            "max priority fee per gas higher than max fee per gas"
-        }
-        InvalidTransaction::BlobGasPriceGreaterThanMax { .. } => {
-            "max fee per blob gas less than block blob gas fee"
-        }
-        InvalidTransaction::EmptyBlobs => "blob transaction missing blob hashes",
-        InvalidTransaction::TooManyBlobs { .. } => "blob transaction has too many blobs",
-        InvalidTransaction::BlobVersionNotSupported => "blob has invalid hash version",
-        InvalidTransaction::BlobCreateTransaction => "blob transaction of type create",
-        InvalidTransaction::EmptyAuthorizationList => "EIP-7702 transaction with empty auth list",
-        InvalidTransaction::CreateInitCodeSizeLimit => "max initcode size exceeded",
-        InvalidTransaction::TxGasLimitGreaterThanCap { .. } => "transaction gas limit too high",
-        InvalidTransaction::InvalidChainId | InvalidTransaction::MissingChainId => {
-            "invalid chain id for signer"
-        }
-        InvalidTransaction::AccessListNotSupported
-        | InvalidTransaction::MaxFeePerBlobGasNotSupported
-        | InvalidTransaction::BlobVersionedHashesNotSupported
-        | InvalidTransaction::AuthorizationListNotSupported
-        | InvalidTransaction::Eip2930NotSupported
-        | InvalidTransaction::Eip1559NotSupported
-        | InvalidTransaction::Eip4844NotSupported
-        | InvalidTransaction::Eip7702NotSupported => "transaction type not supported",
-        other => return other.to_string(),
-    };
-    format!("{phrase}: {invalid}")
 }
 
 /// The reason why a block without its transactions' fault is invalid.

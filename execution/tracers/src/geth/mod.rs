@@ -60,14 +60,14 @@ impl GethTracer {
     ) -> Result<Bounded<GethInspector>, TracerError> {
         let budget = within(&options, budget)?;
         let lacking = lacking(&mut options)?;
-        scripts::check_length(&options)?;
+        scripts::guard(&mut options)?;
         if options.tracer
             == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer))
         {
             options.tracer_config = erc7562::with_defaults(options.tracer_config);
         }
         if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::MuxTracer)) {
-            options.tracer_config = without_nulls(options.tracer_config);
+            options.tracer_config = put_right(options.tracer_config);
         }
         let mut inspector =
             DebugInspector::new(options).map_err(|error| TracerError::Unusable(error.to_string()))?;
@@ -188,11 +188,20 @@ fn step_record(inspector: &DebugInspector) -> StepRecord {
     }
 }
 
-/// Tracers that run beside each other may have no configuration; the inspector wants one of each.
-fn without_nulls(config: GethDebugTracerConfig) -> GethDebugTracerConfig {
+/// Tracers that run beside each other may have a configuration or none; the inspector wants one of each, but none of
+/// those that have nothing to be configured.
+fn put_right(config: GethDebugTracerConfig) -> GethDebugTracerConfig {
+    use GethDebugBuiltInTracerType as BuiltIn;
     let mut config = config.into_json();
-    let own = config.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
-    own.filter(|own| own.is_null()).for_each(|own| *own = serde_json::json!({}));
+    for (name, own) in config.as_object_mut().into_iter().flatten() {
+        match serde_json::from_value(name.clone().into()) {
+            Ok(GethDebugTracerType::BuiltInTracer(
+                BuiltIn::FourByteTracer | BuiltIn::NoopTracer | BuiltIn::StateGasTracer,
+            )) => *own = serde_json::Value::Null,
+            _ if own.is_null() => *own = serde_json::json!({}),
+            _ => {}
+        }
+    }
     config.into()
 }
 

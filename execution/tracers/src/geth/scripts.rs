@@ -23,11 +23,44 @@ const STACK_MAX: usize = 10 << 10;
 /// Bytes of what a script gives, as JSON.
 const RESULT_BYTES_MAX: usize = 16 << 20;
 
-/// Refuses a script that is no tracer's.
-pub(super) fn check_length(options: &GethDebugTracingOptions) -> Result<(), TracerError> {
-    match &options.tracer {
+/// What stands around a script, so that what its functions throw fails the trace and not the execution: the inspector
+/// makes a revert of it, after which this transaction and all later ones would be other ones. A function that met one of
+/// the engine's bounds, which nothing can catch, never comes to its end.
+const GUARD: [&str; 2] = [
+    "(function (tracer) {
+        if (tracer === null || typeof tracer !== 'object') return tracer;
+        var running = false, failed = false, failure;
+        ['step', 'fault', 'enter', 'exit'].forEach(function (name) {
+            var hook = tracer[name];
+            if (typeof hook !== 'function') return;
+            tracer[name] = function () {
+                if (running) return hook.apply(tracer, arguments);
+                if (failed) return;
+                running = true;
+                try { hook.apply(tracer, arguments); } catch (thrown) { failed = true; failure = thrown; }
+                running = false;
+            };
+        });
+        var result = tracer.result;
+        if (typeof result === 'function') tracer.result = function () {
+            if (failed) throw failure;
+            if (running) throw new Error('a function of the tracer took too many rounds, calls or values');
+            return result.apply(tracer, arguments);
+        };
+        return tracer;
+    })(",
+    "\n)",
+];
+
+/// Refuses a script that is no tracer's; puts a guard around others.
+pub(super) fn guard(options: &mut GethDebugTracingOptions) -> Result<(), TracerError> {
+    match &mut options.tracer {
         Some(GethDebugTracerType::JsTracer(script)) if script.len() > SCRIPT_BYTES_MAX => {
             Err(TracerError::Unusable(format!("a tracer's script has at most {SCRIPT_BYTES_MAX} bytes")))
+        }
+        Some(GethDebugTracerType::JsTracer(script)) => {
+            *script = [GUARD[0], script, GUARD[1]].concat();
+            Ok(())
         }
         _ => Ok(()),
     }

@@ -57,6 +57,10 @@ fn schema(kind: &str) -> Value {
         "Bytes" => hex("^0x([0-9a-fA-F]{2})*$"),
         "U64" | "U256" | "Index" => hex("^0x(0|[1-9a-fA-F][0-9a-fA-F]*)$"),
         "BlockNumberOrTag" => json!({ "type": "string", "title": "block number or tag" }),
+        "LenientBlockNumber" => json!({ "title": "block number, also in decimal, or tag" }),
+        "LenientBlockId" => {
+            json!({ "title": "block number, also in decimal, tag, hash, or an object as in EIP-1898" })
+        }
         "BlockId" => json!({ "title": "block number, tag, hash, or an object as in EIP-1898" }),
         "bool" => json!({ "type": "boolean" }),
         "String" => json!({ "type": "string" }),

@@ -128,7 +128,11 @@ impl Served {
         let whole = body_of(&answer);
         let is_late = began.elapsed() >= Duration::from_secs(CALL_SECONDS);
         if whole.is_none() && !(is_late && answer.starts_with(b"HTTP/1.1 200 OK\r\n")) {
-            panic!("not HTTP: {}\nrequest: {}", String::from_utf8_lossy(&answer), String::from_utf8_lossy(body));
+            panic!(
+                "not HTTP: {}\nrequest: {}",
+                String::from_utf8_lossy(&answer),
+                String::from_utf8_lossy(body)
+            );
         }
         whole
     }

@@ -126,6 +126,24 @@ async fn erigons_methods_agree_with_others() {
     let latest = result(&node, "erigon_getLatestLogs", json!([filter, { "logCount": 1 }])).await;
     assert_eq!(latest[0]["blockNumber"], newest["blockNumber"]);
     assert_eq!(latest.as_array().unwrap().len(), 1);
+    // Newest block first, each block's logs in their order; as many blocks or logs as are wanted.
+    let mut newest_first: Vec<Value> = Vec::new();
+    for block in blocks.iter().rev() {
+        let of_block = all.as_array().unwrap().iter().filter(|log| log["blockNumber"] == block["number"]);
+        newest_first.extend(of_block.cloned());
+    }
+    for count in [0, 1, 3, newest_first.len(), newest_first.len() + 5] {
+        let latest = result(&node, "erigon_getLatestLogs", json!([filter, { "logCount": count }])).await;
+        assert_eq!(latest, json!(newest_first.iter().take(count).collect::<Vec<_>>()), "{count}");
+    }
+    let of_two = result(&node, "erigon_getLatestLogs", json!([filter, { "blockCount": 2 }])).await;
+    let mut numbers: Vec<&Value> = newest_first.iter().map(|log| &log["blockNumber"]).collect();
+    numbers.dedup();
+    numbers.truncate(2);
+    assert_eq!(
+        of_two,
+        json!(newest_first.iter().filter(|log| numbers.contains(&&log["blockNumber"])).collect::<Vec<_>>())
+    );
     assert_eq!(result(&node, "erigon_blockNumber", json!([])).await, hex(HEAD));
     assert_eq!(result(&node, "erigon_blockNumber", json!(["earliest"])).await, "0x0");
     let forks = result(&node, "erigon_forks", json!([])).await;

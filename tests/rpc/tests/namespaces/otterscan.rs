@@ -73,6 +73,7 @@ async fn transactions_are_found_by_sender_and_nonce_and_contracts_by_their_creat
     );
     assert_eq!(result(&node, "ots_getApiLevel", json!([])).await, 8);
     assert_eq!(result(&node, "ots_hasCode", json!([CREATOR, "latest"])).await, false);
+    assert_eq!(result(&node, "ots_hasCode", json!([CREATOR, 1])).await, false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +83,13 @@ async fn block_details_add_up() {
         let number = block["number"].clone();
         let details = result(&node, "ots_getBlockDetails", json!([number])).await;
         assert_eq!(details, result(&node, "ots_getBlockDetailsByHash", json!([block["hash"]])).await);
+        // The explorer sends its numbers as JSON has them.
+        let decimal = u64::from_str_radix(&number.as_str().unwrap()[2..], 16).unwrap();
+        assert_eq!(details, result(&node, "ots_getBlockDetails", json!([decimal])).await);
+        let page = |number: Value| result(&node, "ots_getBlockTransactions", json!([number, 0, 25]));
+        assert_eq!(page(json!(decimal)).await, page(number.clone()).await);
+        let header = |number: Value| result(&node, "erigon_getHeaderByNumber", json!([number]));
+        assert_eq!(header(json!(decimal)).await, header(number.clone()).await);
         let mut expected = block.clone();
         expected["transactionCount"] = json!(transactions(&block).len());
         expected["logsBloom"] = Value::Null;

@@ -161,6 +161,12 @@ async fn tracers_without_fixtures_say_what_happened() {
     let mux = trace("muxTracer", json!({ "callTracer": null, "prestateTracer": { "diffMode": true } })).await;
     assert_eq!(mux["callTracer"]["type"], "CALL");
     assert!(mux["prestateTracer"]["post"].is_object(), "{mux}");
+    for none in [Value::Null, json!({})] {
+        let mux =
+            trace("muxTracer", json!({ "4byteTracer": none, "noopTracer": none, "callTracer": none })).await;
+        assert_eq!(mux["callTracer"]["type"], "CALL");
+        assert!(mux["4byteTracer"].is_object() && mux["noopTracer"].is_object(), "{mux}");
+    }
     let script =
         "{ n: 0, step: function() { this.n++ }, fault: function() {}, result: function() { return this.n } }";
     assert_eq!(trace(script, Value::Null).await, 8);
@@ -168,6 +174,57 @@ async fn tracers_without_fixtures_say_what_happened() {
     assert_eq!(error_code(&node, "debug_traceCall", bad).await, Some(-32602));
     let unknown = json!([call, "latest", { "tracer": "noSuchTracer" }]);
     assert_eq!(error_code(&node, "debug_traceCall", unknown).await, Some(-32602));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_throws_fails_the_trace_and_not_the_execution() {
+    let Some(node) = node() else { return };
+    let call = json!({ "to": "0x00000000000000000000000000000000000000cc", "gas": "0x20000" });
+    let code =
+        json!({ "0x00000000000000000000000000000000000000cc": { "code": "0x600160005260206000205000" } });
+    let message = async |step: &str, more: &str| {
+        let script = format!(
+            "{{ n: 0, step: function(log) {{ this.n++; {step} }}, fault: function() {{}}, {more} result: function() {{ return this.n }} }}"
+        );
+        let options = json!({ "tracer": script, "stateOverrides": code });
+        let answer = super::call(&node, "debug_traceCall", json!([call, "latest", options])).await;
+        match answer["error"]["message"].as_str() {
+            Some(message) => message.to_owned(),
+            None => format!("gave {}", answer["result"]),
+        }
+    };
+    assert_eq!(message("", "").await, "gave 8");
+    // A function of a script may call another of its functions, and catch what that throws.
+    assert_eq!(message("if (this.n == 3) { try { this.fault() } catch (e) {} }", "").await, "gave 8");
+    for (step, said) in [
+        ("if (this.n == 3) throw 'enough'", "enough"),
+        ("if (this.n == 3) log.nosuch()", "not a callable"),
+        ("if (this.n == 3) { while (1); }", "too many rounds"),
+    ] {
+        let message = message(step, "").await;
+        assert!(message.contains(said), "{step}: {message}");
+    }
+
+    // Were the first transaction reverted, the later ones of its block would be other ones.
+    let block = blocks(&node).await.into_iter().rev().find(|block| transactions(block).len() > 1).unwrap();
+    let script = "{ step: function() {}, fault: function() {}, result: function(context) { return [context.gasUsed, context.error] } }";
+    let gas = async |block: &Value| {
+        let traces =
+            result(&node, "debug_traceBlockByHash", json!([block["hash"], { "tracer": script }])).await;
+        traces
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|trace| trace["result"][0].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let receipts = result(&node, "eth_getBlockReceipts", json!([block["hash"]])).await;
+    let used = receipts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|receipt| u64::from_str_radix(&receipt["gasUsed"].as_str().unwrap()[2..], 16).unwrap());
+    assert_eq!(gas(&block).await, used.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
