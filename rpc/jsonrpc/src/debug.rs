@@ -44,7 +44,7 @@ pub trait DebugApi {
     #[method(name = "getRawReceipts")]
     async fn get_raw_receipts(&self, block: BlockId) -> RpcResult<Vec<Bytes>>;
 
-    /// A transaction as blocks hold it; empty when it is unknown.
+    /// A transaction as blocks hold it, or as it was sent while it waits for a block; empty when it is unknown.
     #[method(name = "getRawTransaction")]
     async fn get_raw_transaction(&self, hash: HashArgument) -> RpcResult<Bytes>;
 }
@@ -223,8 +223,11 @@ impl DebugApiServer for Debug {
 
     async fn get_raw_transaction(&self, hash: HashArgument) -> RpcResult<Bytes> {
         let answer = move |snapshot: &Snapshot<'_>| {
-            let found = snapshot.transaction(&hash.0)?;
-            Ok(found.map_or_else(Bytes::new, |found| found.transaction.encoded_2718().into()))
+            if let Some(found) = snapshot.transaction(&hash.0)? {
+                return Ok(found.transaction.encoded_2718().into());
+            }
+            let pooled = snapshot.pooled_transaction(&hash.0);
+            Ok(pooled.map_or_else(Bytes::new, |pooled| pooled.to_network_bytes().into()))
         };
         self.workers.read(Class::Light, answer).await
     }

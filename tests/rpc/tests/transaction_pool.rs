@@ -126,7 +126,9 @@ async fn what_was_sent_is_seen_everywhere() {
         assert!(pending.contains(&found));
         assert_eq!((&found["blockHash"], &found["transactionIndex"]), (&Value::Null, &Value::Null));
         // Blobs come back as well.
-        assert_eq!(result(&node, "eth_getRawTransactionByHash", json!([hash])).await, json!(raw));
+        for method in ["eth_getRawTransactionByHash", "debug_getRawTransaction"] {
+            assert_eq!(result(&node, method, json!([hash])).await, json!(raw), "{method}");
+        }
         assert_eq!(result(&node, "eth_getTransactionReceipt", json!([hash])).await, Value::Null);
     }
 }
