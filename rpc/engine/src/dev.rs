@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use portico_chain::Transaction;
 use portico_chainspec::{DEV_ACCOUNTS, DEV_KEYS};
 use portico_query::{CallRequest, Forkchoice, QueryError, ReceiptAt, Snapshot, SubmitObserver};
-use portico_stages::Verdict;
+use portico_stages::{BuiltBlock, Verdict};
 use secp256k1::{Message, SECP256K1, SecretKey};
 
 use crate::{Engine, EngineError, clock::system_now, jobs::FromPool, pending::next_attributes};
@@ -57,7 +57,8 @@ struct State {
     /// Whether blocks are made for transactions.
     automatic: bool,
     period: Option<Duration>,
-    /// How many transactions had been announced when a block was made for them: the others are not worth another one.
+    /// How many transactions had been announced when no block could take any of those that wait: they are tried again
+    /// when there are more.
     tried: Option<u64>,
     /// Heads to go back to.
     snapshots: Vec<DevSnapshot>,
@@ -182,7 +183,7 @@ impl Dev {
         if blocks > MINE_MAX {
             return Err(EngineError::TooLarge { asked: blocks, max: MINE_MAX });
         }
-        (0..blocks).try_for_each(|_| self.make_block(&self.making()).map(drop))
+        (0..blocks).try_for_each(|_| self.make_block(&self.making()))
     }
 
     /// Makes blocks for what the pool has, as long as there is something new and they take it in.
@@ -196,33 +197,53 @@ impl Dev {
                 return Ok(());
             }
             // What did not fit goes into the next one.
-            let took_some = self.make_block(&making)? > 0;
+            let took_some = self.make_block_of_some(&making)?;
             self.lock().tried = (!took_some).then_some(announced);
         }
     }
 
-    /// Makes a block; gives the number of its transactions.
-    fn make_block(&self, _making: &MutexGuard<'_, ()>) -> Result<usize, EngineError> {
+    /// Makes a block, with transactions or without.
+    fn make_block(&self, making: &MutexGuard<'_, ()>) -> Result<(), EngineError> {
+        let built = self.build_block(making)?;
+        self.adopt(&built)
+    }
+
+    /// Makes a block if it has transactions; says whether it has. What waits may be too cheap for any block.
+    fn make_block_of_some(&self, making: &MutexGuard<'_, ()>) -> Result<bool, EngineError> {
+        let built = self.build_block(making)?;
+        let has_some = !built.block.transactions.is_empty();
+        if has_some {
+            self.adopt(&built)?;
+        }
+        Ok(has_some)
+    }
+
+    /// The block after the head, from what the pool has; nobody knows of it yet.
+    fn build_block(&self, _making: &MutexGuard<'_, ()>) -> Result<BuiltBlock, EngineError> {
         let engine = &self.0.engine;
         let (tip, query) = (engine.tip(), engine.query());
         query.follow_head().map_err(unknown)?;
-        let (number, parent) = tip.head();
+        let (_, parent) = tip.head();
         let header = tip.header(&parent)?.ok_or_else(|| unknown("there is no head"))?;
-        let timestamp = self.0.engine.clock().next_after(header.timestamp);
+        let timestamp = engine.clock().next_after(header.timestamp);
         let (fork, attributes) = next_attributes(tip.spec(), &header, parent, timestamp)
             .ok_or_else(|| unknown("the next block is to be mined"))?;
         let build = engine.build_attributes(fork, attributes);
         let pool = query.pool().ok_or_else(|| unknown("there is no transaction pool"))?;
         let mut source = FromPool::new(pool, tip.spec(), &header, timestamp, fork);
-        let built = tip.build(&parent, &build, &mut source)?.ok_or_else(|| unknown("the head is gone"))?;
-        let hash = built.block.hash;
-        tip.adopt(&built);
-        self.choose(hash)?;
-        self.0.engine.clock().made(timestamp);
-        query.follow_head().map_err(unknown)?;
-        let transactions = built.block.transactions.len();
-        tracing::info!(block_number = number + 1, %hash, transactions, gas = built.block.header.gas_used, "made a block");
-        Ok(transactions)
+        tip.build(&parent, &build, &mut source)?.ok_or_else(|| unknown("the head is gone"))
+    }
+
+    /// Makes a block that was built the head.
+    fn adopt(&self, built: &BuiltBlock) -> Result<(), EngineError> {
+        let (engine, block) = (&self.0.engine, &built.block);
+        engine.tip().adopt(built);
+        self.choose(block.hash)?;
+        engine.clock().made(block.header.timestamp);
+        engine.query().follow_head().map_err(unknown)?;
+        let (block_number, hash, transactions) = (block.header.number, block.hash, block.transactions.len());
+        tracing::info!(block_number, %hash, transactions, gas = block.header.gas_used, "made a block");
+        Ok(())
     }
 
     fn making(&self) -> MutexGuard<'_, ()> {

@@ -4,6 +4,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
+use alloy_consensus::{Transaction as _, Typed2718 as _};
 use alloy_primitives::{Address, B256, U64};
 use common::DevChain;
 use jsonrpsee::RpcModule;
@@ -129,6 +130,63 @@ async fn a_transaction_with_one_price_is_of_this_chain_only() {
     assert!(found.transaction.is_legacy());
     assert!(found.transaction.is_replay_protected());
     assert_eq!(found.sender, DEV_ACCOUNTS[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_has_the_type_that_was_asked_for() {
+    let network = network(None);
+    let entry = json!([{ "address": DEV_ACCOUNTS[2], "storageKeys": [] }]);
+    for (fields, expected) in [
+        (json!({}), 2),
+        (json!({ "type": "0x0" }), 0),
+        (json!({ "type": "0x0", "gasPrice": "0x77359400" }), 0),
+        (json!({ "type": "0x1" }), 1),
+        (json!({ "type": "0x1", "gasPrice": "0x77359400", "accessList": entry }), 1),
+        (json!({ "gasPrice": "0x77359400", "accessList": entry }), 1),
+        (json!({ "type": "0x2", "accessList": entry }), 2),
+        (json!({ "type": "0x2", "gasPrice": "0x77359400" }), 2),
+    ] {
+        let hash = network.send(fields.clone()).await;
+        let found = network.read(|snapshot| snapshot.transaction(&hash).unwrap()).expect("it was mined");
+        assert_eq!(found.transaction.ty(), expected, "{fields}");
+        assert_eq!(found.transaction.chain_id(), Some(1337), "{fields}");
+        let entries = found.transaction.access_list().map_or(0, |list| list.len());
+        assert_eq!(entries, usize::from(fields.get("accessList").is_some()), "{fields}");
+    }
+    for fields in [
+        json!({ "type": "0x0", "accessList": entry }),
+        json!({ "type": "0x0", "maxFeePerGas": "0x77359400" }),
+        json!({ "type": "0x1", "maxPriorityFeePerGas": "0x1" }),
+        json!({ "type": "0x3" }),
+        json!({ "type": "0x4" }),
+        json!({ "type": "0x7f" }),
+    ] {
+        let mut request = json!({ "from": DEV_ACCOUNTS[0], "to": DEV_ACCOUNTS[1] });
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let answer = network.call("eth_sendTransaction", json!([request])).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("a transaction of type "), "{fields}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_empty_block_is_made_for_what_no_block_can_take() {
+    let network = network(None);
+    let cheap = json!({ "from": DEV_ACCOUNTS[5], "gas": "0x5208", "maxFeePerGas": "0x1",
+        "maxPriorityFeePerGas": "0x1" });
+    let cheap = network.send(cheap).await;
+    assert_eq!(network.head().0, 0);
+    for number in 1..=5 {
+        let hash = network.send(json!({})).await;
+        let receipt = network.read(|snapshot| snapshot.receipt(&hash).unwrap()).expect("it was mined");
+        assert_eq!(receipt.transaction.block.block_number, number);
+        assert_eq!(network.head().0, number, "one block for each");
+    }
+    assert_eq!(network.chain.query.pool().unwrap().status().pending, 1, "it waits on");
+    assert_eq!(network.read(|snapshot| snapshot.receipt(&cheap).unwrap()), None);
+    // Who asks for a block gets one.
+    network.result("evm_mine", json!([])).await;
+    assert_eq!(network.head().0, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -245,7 +245,9 @@ fn query_code(error: &QueryError) -> i32 {
         QueryError::TooManySimulated { .. } => CLIENT_LIMIT,
         QueryError::BlockGas { .. } => BLOCK_GAS,
         QueryError::ForkNotSimulated { .. } => UNSUPPORTED,
-        QueryError::NoRecipient | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
+        QueryError::NoRecipient
+        | QueryError::TransactionType { .. }
+        | QueryError::TransactionIndex { .. } => INVALID_PARAMS,
         QueryError::NoAccessList { .. } => NOT_FOUND,
         QueryError::Pruned { .. } => PRUNED,
         QueryError::NotIndexed { .. } | QueryError::TimedOut { .. } | QueryError::Cancelled => UNAVAILABLE,

@@ -266,6 +266,14 @@ pub enum QueryError {
     /// A transaction of this kind must have a recipient.
     #[error("a transaction with blobs or authorizations needs a recipient")]
     NoRecipient,
+    /// The type that the request names does not go with its fields.
+    #[error("a transaction of type {transaction_type} {reason}")]
+    TransactionType {
+        /// The type.
+        transaction_type: u8,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Percentiles that are not numbers from 0 to 100 in ascending order, or too many.
     #[error("invalid reward percentile: {reason}")]
     Percentiles {

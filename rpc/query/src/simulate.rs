@@ -27,7 +27,7 @@ use state_root::StateRoots;
 
 pub use plan::SIMULATED_BLOCKS_MAX;
 pub use transaction::encode_unsigned;
-pub(crate) use transaction::{Defaults, unsigned};
+pub(crate) use transaction::{Defaults, TYPE_ACCESS_LIST, TYPE_LEGACY, unsigned};
 
 /// What to simulate.
 #[derive(Debug, Clone, Default)]

@@ -85,6 +85,8 @@ impl Call<'_> {
             gas_limit: self.gas_limit(request.gas, evm, executed)?.min(gas_pool.left),
             has_base_fee: self.header.base_fee_per_gas.is_some(),
         };
+        // As in go-ethereum the fields alone decide.
+        let request = CallRequest { transaction_type: None, ..request };
         let transaction = transaction::unsigned(request, defaults)?;
         if self.validation {
             check_nonce(defaults.nonce, nonce)?;

@@ -1,6 +1,6 @@
 //! Calls as the transactions of a block, which nobody signed.
 
-use alloy_consensus::{SignableTransaction, Signed, TxEip1559, TxEip4844, TxEip7702, TxLegacy};
+use alloy_consensus::{SignableTransaction, Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Encodable, Header as RlpHeader};
@@ -10,6 +10,11 @@ use crate::{CallRequest, QueryError};
 
 /// A signature of zeros.
 const UNSIGNED: Signature = Signature::new(U256::ZERO, U256::ZERO, false);
+
+/// The transaction from before there were types.
+pub(crate) const TYPE_LEGACY: u8 = 0;
+/// EIP-2930.
+pub(crate) const TYPE_ACCESS_LIST: u8 = 1;
 
 /// What a call is filled up with.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +26,8 @@ pub(crate) struct Defaults {
     pub has_base_fee: bool,
 }
 
-/// The transaction that a call is: of the type that its fields ask for, or with a tip.
+/// The transaction that a call is: of the type that it names, else of the one that its fields ask for, or with a tip. A
+/// named type must go with the fields.
 ///
 /// # Errors
 /// [`QueryError::Request`] for fields that contradict each other.
@@ -36,7 +42,23 @@ pub(crate) fn unsigned(request: CallRequest, defaults: Defaults) -> Result<Trans
     let to = request.to.unwrap_or(TxKind::Create);
     let value = request.value.unwrap_or_default();
     let chain_id = request.chain_id.unwrap_or(defaults.chain_id);
-    let is_legacy = request.gas_price.is_some() || !defaults.has_base_fee;
+    if request.transaction_type == Some(TYPE_ACCESS_LIST) {
+        let tx = TxEip2930 {
+            chain_id,
+            nonce,
+            gas_price: request.gas_price.unwrap_or_default(),
+            gas_limit,
+            to,
+            value,
+            input,
+            access_list: request.access_list.unwrap_or_default(),
+        };
+        return Ok(tx.into_signed(UNSIGNED).into());
+    }
+    let is_legacy = match request.transaction_type {
+        Some(transaction_type) => transaction_type == TYPE_LEGACY,
+        None => request.gas_price.is_some() || !defaults.has_base_fee,
+    };
     if is_legacy && request.authorization_list.is_none() && request.blob_versioned_hashes.is_none() {
         let gas_price = request.gas_price.unwrap_or_default();
         let tx = TxLegacy { chain_id: None, nonce, gas_price, gas_limit, to, value, input };
