@@ -16,7 +16,7 @@ pub struct LenientBlockId(pub(crate) BlockId);
 fn decimal(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
-        // Leading zeros, signs and spaces are no number's.
+        // The text of a number has neither signs nor spaces.
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     }
